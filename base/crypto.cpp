@@ -1,0 +1,132 @@
+#include "base/crypto.hpp"
+
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/sha.h>
+#include <sodium.h>
+
+#include <stdexcept>
+
+#include "base/uuid.hpp"
+
+namespace ovation::crypto {
+namespace {
+const unsigned char* raw(std::string_view s) { return reinterpret_cast<const unsigned char*>(s.data()); }
+
+std::string encode(std::string_view bytes, int variant) {
+    std::string out(sodium_base64_encoded_len(bytes.size(), variant), '\0');
+    sodium_bin2base64(out.data(), out.size(), raw(bytes), bytes.size(), variant);
+    out.pop_back();  // the terminating zero
+    return out;
+}
+std::optional<std::string> decode(std::string_view text, int variant) {
+    std::string out(text.size(), '\0');
+    std::size_t size = 0;
+    const char* end = nullptr;
+    if (sodium_base642bin(reinterpret_cast<unsigned char*>(out.data()), out.size(), text.data(), text.size(), nullptr, &size, &end, variant) != 0 ||
+        end != text.data() + text.size())
+        return std::nullopt;
+    out.resize(size);
+    return out;
+}
+constexpr unsigned long long argon_passes = 2;
+constexpr std::size_t argon_memory = 19u * 1024 * 1024;
+}  // namespace
+
+void start() {
+    if (sodium_init() < 0) throw std::runtime_error("libsodium cannot start");
+}
+void random_bytes(std::span<std::uint8_t> out) { randombytes_buf(out.data(), out.size()); }
+std::string random_token() {
+    std::string bytes(32, '\0');
+    randombytes_buf(bytes.data(), bytes.size());
+    return base64url(bytes);
+}
+sha256_digest sha256(std::string_view bytes) {
+    sha256_digest out{};
+    SHA256(raw(bytes), bytes.size(), out.data());
+    return out;
+}
+sha256_digest hmac_sha256(std::string_view key, std::string_view text) {
+    sha256_digest out{};
+    unsigned int size = 0;
+    HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), raw(text), text.size(), out.data(), &size);
+    return out;
+}
+std::string sha1(std::string_view bytes) {
+    std::string out(SHA_DIGEST_LENGTH, '\0');
+    SHA1(raw(bytes), bytes.size(), reinterpret_cast<unsigned char*>(out.data()));
+    return out;
+}
+bool equal_constant_time(std::string_view a, std::string_view b) {
+    return a.size() == b.size() && sodium_memcmp(a.data(), b.data(), a.size()) == 0;
+}
+std::string to_hex(std::span<const std::uint8_t> bytes) {
+    std::string out(bytes.size() * 2 + 1, '\0');
+    sodium_bin2hex(out.data(), out.size(), bytes.data(), bytes.size());
+    out.pop_back();
+    return out;
+}
+std::string base64(std::string_view bytes) { return encode(bytes, sodium_base64_VARIANT_ORIGINAL); }
+std::string base64_unpadded(std::string_view bytes) { return encode(bytes, sodium_base64_VARIANT_ORIGINAL_NO_PADDING); }
+std::string base64url(std::string_view bytes) { return encode(bytes, sodium_base64_VARIANT_URLSAFE_NO_PADDING); }
+std::optional<std::string> from_base64url(std::string_view text) {
+    while (!text.empty() && text.back() == '=') text.remove_suffix(1);
+    return decode(text, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+}
+std::optional<std::string> from_base64(std::string_view text) { return decode(text, sodium_base64_VARIANT_ORIGINAL); }
+
+std::string hash_password(std::string_view password) {
+    std::string out(crypto_pwhash_STRBYTES, '\0');
+    if (crypto_pwhash_str_alg(out.data(), password.data(), password.size(), argon_passes, argon_memory, crypto_pwhash_ALG_ARGON2ID13) != 0)
+        throw std::bad_alloc();
+    return out.c_str();
+}
+bool verify_password(const std::string& hash, std::string_view password) {
+    return crypto_pwhash_str_verify(hash.c_str(), password.data(), password.size()) == 0;
+}
+
+}  // namespace ovation::crypto
+
+namespace ovation {
+
+std::int64_t uuid::time_ms() const {
+    std::int64_t out = 0;
+    for (std::size_t i = 0; i < 6; ++i) out = out << 8 | bytes[i];
+    return out;
+}
+std::string uuid::text() const {
+    const auto hex = crypto::to_hex(bytes);
+    return hex.substr(0, 8) + '-' + hex.substr(8, 4) + '-' + hex.substr(12, 4) + '-' + hex.substr(16, 4) + '-' + hex.substr(20);
+}
+std::optional<uuid> uuid::parse(std::string_view text) {
+    if (text.size() != 36) return std::nullopt;
+    uuid out;
+    std::size_t nibble = 0;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (i == 8 || i == 13 || i == 18 || i == 23) {
+            if (text[i] != '-') return std::nullopt;
+            continue;
+        }
+        const char c = text[i];
+        int v = 0;
+        if (c >= '0' && c <= '9') v = c - '0';
+        else if (c >= 'a' && c <= 'f') v = c - 'a' + 10;
+        else if (c >= 'A' && c <= 'F') v = c - 'A' + 10;
+        else return std::nullopt;
+        auto& byte = out.bytes[nibble / 2];
+        byte = static_cast<std::uint8_t>(byte << 4 | v);
+        ++nibble;
+    }
+    return out;
+}
+uuid uuid::make_v7(std::int64_t now_ms) {
+    uuid out;
+    crypto::random_bytes(out.bytes);
+    for (std::size_t i = 0; i < 6; ++i) out.bytes[i] = static_cast<std::uint8_t>(now_ms >> (8 * (5 - i)));
+    out.bytes[6] = static_cast<std::uint8_t>(0x70 | (out.bytes[6] & 0x0f));
+    out.bytes[8] = static_cast<std::uint8_t>(0x80 | (out.bytes[8] & 0x3f));
+    return out;
+}
+
+}  // namespace ovation

@@ -1,0 +1,62 @@
+// Every limit of the wire and of the rooms, once (rules.md section 10, design.md section 4).
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "base/rate_limiter.hpp"
+
+namespace ovation::limits {
+
+inline constexpr rate gift_sends_per_user{10, 30};
+inline constexpr rate chat_per_user{1, 5};
+inline constexpr rate top_ups_per_user{5.0 / 600.0, 5};
+inline constexpr rate commands_per_socket{20, 40};
+inline constexpr rate media_messages_per_publisher{60, 60};
+inline constexpr rate media_bytes_per_publisher{160'000.0 / 8.0, 160'000.0 / 8.0 * 2};
+inline constexpr rate connections_per_address{50, 200};
+inline constexpr rate log_ins_per_address{2, 20};
+
+inline constexpr std::size_t command_bytes_max = 8 * 1024;
+inline constexpr std::size_t media_bytes_max = 8 * 1024;
+inline constexpr std::size_t http_header_bytes_max = 16 * 1024;
+inline constexpr std::size_t rpc_body_bytes_max = 1024 * 1024;
+inline constexpr std::size_t webhook_body_bytes_max = 256 * 1024;
+inline constexpr int json_depth_max = 32;
+inline constexpr int sockets_per_user = 5;
+inline constexpr std::int64_t handshake_deadline_ms = 5'000;
+inline constexpr std::int64_t idle_without_ping_ms = 30'000;
+inline constexpr std::int64_t http_keep_alive_ms = 60'000;
+
+inline constexpr std::size_t chat_characters_max = 200;
+inline constexpr std::size_t chat_kept = 50;
+inline constexpr std::size_t chat_behind_frames_max = 64;
+inline constexpr std::int64_t chat_behind_ms_max = 5'000;
+inline constexpr std::size_t gift_class_behind_bytes_max = 256 * 1024;
+inline constexpr std::int64_t gift_class_behind_ms_max = 10'000;
+inline constexpr std::int64_t media_behind_extra_ms = 400;
+inline constexpr std::int64_t media_behind_ms_max = 2'500;
+inline constexpr std::size_t media_kept_for_joiner = 5;
+inline constexpr std::int64_t stage_kept_ms = 90'000;
+inline constexpr std::int64_t history_ms = 600'000;
+inline constexpr std::size_t history_events_max = 4'096;
+inline constexpr std::size_t sends_per_slice = 256;
+
+inline constexpr std::int64_t gift_key_past_ms = 7LL * 24 * 3600 * 1000;
+inline constexpr std::int64_t gift_key_future_ms = 3600 * 1000;
+inline constexpr std::int64_t send_cap_coins = 200'000;
+inline constexpr std::int64_t hold_above_coins = 50'000;
+inline constexpr std::int64_t daily_limit_coins = 200'000;
+inline constexpr std::int64_t daily_limit_coins_max = 100'000'000;
+inline constexpr std::int64_t combo_window_ms = 3'000;
+inline constexpr std::size_t ledger_batch_max = 4'000;
+inline constexpr std::size_t ledger_queue_max = 20'000;
+
+inline constexpr std::int64_t access_token_ms = 15 * 60 * 1000;
+inline constexpr std::int64_t refresh_token_ms = 30LL * 24 * 3600 * 1000;
+
+static_assert(media_bytes_max <= gift_class_behind_bytes_max, "one message must fit an outbox");
+static_assert(ledger_batch_max <= ledger_queue_max);
+static_assert(hold_above_coins <= send_cap_coins && send_cap_coins <= daily_limit_coins);
+static_assert(access_token_ms < refresh_token_ms);
+
+}  // namespace ovation::limits

@@ -1,0 +1,272 @@
+#include "base/pg.hpp"
+
+#include <charconv>
+
+#include "base/log.hpp"
+
+namespace ovation::pg {
+namespace {
+constexpr std::string_view lost_reason = "database_lost";
+const statement begin_statement{"tx_begin", "begin"};
+const statement commit_statement{"tx_commit", "commit"};
+
+fault refused(const PGresult* raw) {
+    fault f = internal_fault(PQresultErrorMessage(raw));
+    const char* state = PQresultErrorField(raw, PG_DIAG_SQLSTATE);
+    f.field = std::string("sqlstate:") + (state ? state : "");
+    return f;
+}
+}  // namespace
+
+bool is_unknown(const fault& f) { return f.reason == lost_reason; }
+std::string_view sqlstate(const fault& f) {
+    std::string_view field = f.field;
+    return field.starts_with("sqlstate:") ? field.substr(9) : std::string_view{};
+}
+
+params& params::add_bytes(std::string_view bytes) {
+    static constexpr char digits[] = "0123456789abcdef";
+    std::string out = "\\x";
+    out.reserve(2 + bytes.size() * 2);
+    for (const char c : bytes) {
+        const auto byte = static_cast<unsigned char>(c);
+        out += digits[byte >> 4];
+        out += digits[byte & 15];
+    }
+    return add_raw(std::move(out));
+}
+params& params::add_text_array(std::span<const std::string> items) {
+    std::string out = "{";
+    for (const auto& item : items) {
+        if (out.size() > 1) out += ',';
+        out += '"';
+        for (char c : item) {
+            if (c == '"' || c == '\\') out += '\\';
+            out += c;
+        }
+        out += '"';
+    }
+    return add_raw(out + "}");
+}
+
+std::int64_t rows::number(int row, int column) const {
+    const auto t = text(row, column);
+    std::int64_t out = 0;
+    std::from_chars(t.data(), t.data() + t.size(), out);
+    return out;
+}
+std::int64_t rows::affected() const {
+    return raw_ ? std::atoll(PQcmdTuples(raw_.get())) : 0;
+}
+
+connection::connection(asio::io_context& context) : socket_(context), timer_(context) {}
+connection::~connection() { close(); }
+
+void connection::close() {
+    *alive_ = false;
+    timer_.cancel();
+    if (socket_.is_open()) socket_.release();
+    if (raw_) PQfinish(raw_);
+    raw_ = nullptr;
+    broken_ = true;
+}
+
+fault connection::lost() {
+    broken_ = true;
+    auto f = unavailable(lost_reason, timed_out_ ? "The database did not answer in time." : "The connection to the database was lost.");
+    if (raw_ && PQerrorMessage(raw_)[0]) f.message += std::string(" ") + PQerrorMessage(raw_);
+    return f;
+}
+
+void connection::arm(std::chrono::milliseconds limit) {
+    timed_out_ = false;
+    const auto round = ++armed_;
+    timer_.expires_after(limit);
+    timer_.async_wait([this, round, alive = alive_](error_code failed) {
+        if (failed || !*alive || round != armed_) return;
+        timed_out_ = true;
+        if (socket_.is_open()) socket_.cancel();
+    });
+}
+
+awaitable<bool> connection::wait(asio::posix::stream_descriptor::wait_type what) {
+    if (timed_out_) co_return false;
+    auto [failed] = co_await socket_.async_wait(what, use_tuple);
+    co_return !failed && !timed_out_;
+}
+
+awaitable<result<void>> connection::open(std::string conninfo, std::chrono::milliseconds limit) {
+    arm(limit);
+    raw_ = PQconnectStart(conninfo.c_str());
+    if (!raw_ || PQstatus(raw_) == CONNECTION_BAD) co_return lost();
+    auto polled = PGRES_POLLING_WRITING;
+    while (polled != PGRES_POLLING_OK) {
+        // libpq may have changed the descriptor between two polls.
+        const int fd = PQsocket(raw_);
+        if (!socket_.is_open() || socket_.native_handle() != fd) {
+            if (socket_.is_open()) socket_.release();
+            socket_.assign(fd);
+        }
+        using wait_type = asio::posix::stream_descriptor;
+        if (!co_await wait(polled == PGRES_POLLING_READING ? wait_type::wait_read : wait_type::wait_write)) co_return lost();
+        socket_.release();
+        polled = PQconnectPoll(raw_);
+        if (polled == PGRES_POLLING_FAILED) co_return lost();
+    }
+    socket_.assign(PQsocket(raw_));
+    if (PQsetnonblocking(raw_, 1) != 0 || PQenterPipelineMode(raw_) != 1) co_return lost();
+    ++armed_;
+    timer_.cancel();
+    co_return result<void>{};
+}
+
+awaitable<result<PGresult*>> connection::next_result() {
+    while (PQisBusy(raw_)) {
+        if (!co_await wait(asio::posix::stream_descriptor::wait_read) || PQconsumeInput(raw_) != 1) co_return lost();
+    }
+    co_return PQgetResult(raw_);
+}
+
+awaitable<result<std::vector<rows>>> connection::run(std::vector<request> requests, std::chrono::milliseconds limit) {
+    if (!usable()) co_return lost();
+    arm(limit);
+    std::vector<bool> prepares(requests.size(), false);
+    std::vector<const char*> pointers;
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+        const auto& [what, values] = requests[i];
+        if (!prepared_.contains(what->name)) {
+            prepares[i] = true;
+            prepared_.insert(what->name);
+            if (PQsendPrepare(raw_, what->name, what->sql, 0, nullptr) != 1) co_return lost();
+        }
+        pointers.clear();
+        for (const auto& v : values.values()) pointers.push_back(v ? v->c_str() : nullptr);
+        if (PQsendQueryPrepared(raw_, what->name, static_cast<int>(pointers.size()), pointers.data(), nullptr, nullptr, 0) != 1) co_return lost();
+    }
+    if (PQpipelineSync(raw_) != 1) co_return lost();
+    for (int flushed = PQflush(raw_); flushed != 0; flushed = PQflush(raw_)) {
+        // The server may be blocked writing to us: read while we write.
+        if (flushed < 0 || PQconsumeInput(raw_) != 1) co_return lost();
+        if (!co_await wait(asio::posix::stream_descriptor::wait_write)) co_return lost();
+    }
+
+    std::vector<rows> out;
+    std::optional<fault> failure;
+    const std::size_t expected = requests.size();
+    for (std::size_t i = 0; i < expected; ++i) {
+        for (int part = prepares[i] ? 0 : 1; part < 2; ++part) {
+            bool got = false;
+            while (true) {
+                auto next = co_await next_result();
+                if (!next) co_return next.error();
+                if (!*next) {
+                    if (got) break;
+                    co_return lost();
+                }
+                rows one(*next);
+                got = true;
+                const auto status = PQresultStatus(*next);
+                if (status == PGRES_PIPELINE_ABORTED || status == PGRES_FATAL_ERROR) {
+                    if (status == PGRES_FATAL_ERROR && !failure) failure = refused(*next);
+                    if (prepares[i]) prepared_.erase(requests[i].what->name);
+                    if (PQstatus(raw_) == CONNECTION_BAD) co_return lost();
+                } else if (part == 1 && (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)) {
+                    out.push_back(std::move(one));
+                }
+            }
+        }
+    }
+    auto sync = co_await next_result();
+    if (!sync) co_return sync.error();
+    const bool synced = *sync && PQresultStatus(*sync) == PGRES_PIPELINE_SYNC;
+    const bool sync_failed = *sync && PQresultStatus(*sync) == PGRES_FATAL_ERROR;
+    if (sync_failed && !failure) failure = refused(*sync);
+    PQclear(*sync);
+    if (!synced) co_return lost();
+    ++armed_;
+    timer_.cancel();
+    if (failure) {
+        // An administrator's shutdown or a crash of the server: the connection is gone although it could still be read.
+        if (const auto state = sqlstate(*failure); state.starts_with("57P")) co_return lost();
+        co_return *failure;
+    }
+    co_return out;
+}
+
+awaitable<result<rows>> connection::query(const statement& what, params values, std::chrono::milliseconds limit) {
+    std::vector<request> one;
+    one.push_back({&what, std::move(values)});
+    auto out = co_await run(std::move(one), limit);
+    if (!out) co_return out.error();
+    co_return std::move(out->at(0));
+}
+
+pool::pool(asio::io_context& context, std::string conninfo, std::size_t size) : context_(context), conninfo_(std::move(conninfo)), size_(size) {}
+
+awaitable<result<pool::lease>> pool::acquire(std::chrono::milliseconds limit) {
+    const auto until = std::chrono::steady_clock::now() + limit;
+    while (out_ >= size_) {
+        auto turn = std::make_shared<asio::steady_timer>(context_);
+        turn->expires_at(until);
+        waiting_.push_back(turn);
+        co_await turn->async_wait(use_tuple);
+        std::erase(waiting_, turn);
+        if (out_ >= size_ && std::chrono::steady_clock::now() >= until)
+            co_return unavailable("database_busy", "The database is busy. Try again in a moment.");
+    }
+    ++out_;
+    while (!idle_.empty()) {
+        auto c = std::move(idle_.back());
+        idle_.pop_back();
+        if (c->usable()) co_return lease(*this, std::move(c));
+    }
+    auto made = std::make_unique<connection>(context_);
+    auto opened = co_await made->open(conninfo_, limit);
+    if (!opened) {
+        give_back(nullptr);
+        co_return opened.error();
+    }
+    co_return lease(*this, std::move(made));
+}
+
+void pool::give_back(std::unique_ptr<connection> c) {
+    --out_;
+    if (c && c->usable()) idle_.push_back(std::move(c));
+    if (!waiting_.empty()) {
+        waiting_.front()->cancel();
+        waiting_.pop_front();
+    }
+}
+
+pool::lease::~lease() {
+    if (!connection_) return;
+    if (open_) connection_->close();
+    owner_->give_back(std::move(connection_));
+}
+awaitable<result<void>> pool::lease::begin() {
+    auto done = co_await connection_->query(begin_statement, {}, std::chrono::seconds(5));
+    if (!done) co_return done.error();
+    open_ = true;
+    co_return result<void>{};
+}
+awaitable<result<void>> pool::lease::commit() {
+    auto done = co_await connection_->query(commit_statement, {}, std::chrono::seconds(30));
+    if (!done) co_return done.error();
+    open_ = false;
+    co_return result<void>{};
+}
+
+awaitable<result<rows>> pool::query(const statement& what, params values, std::chrono::milliseconds limit) {
+    // A connection that died while idle (a restart of the database) is noticed only when used: one more try on a fresh
+    // one is safe as long as nothing was answered and the statement only reads; so it is left to callers.
+    auto held = co_await acquire();
+    if (!held) co_return held.error();
+    co_return co_await (*held)->query(what, std::move(values), limit);
+}
+awaitable<result<std::vector<rows>>> pool::run(std::vector<request> requests, std::chrono::milliseconds limit) {
+    auto held = co_await acquire();
+    if (!held) co_return held.error();
+    co_return co_await (*held)->run(std::move(requests), limit);
+}
+
+}  // namespace ovation::pg

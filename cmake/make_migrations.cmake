@@ -1,0 +1,11 @@
+# Writes the migrations into one source file: name and text of each, in order. Run as: cmake -DOUT= -DDIR= -P
+file(GLOB files ${DIR}/*.sql)
+list(SORT files)
+set(text "// Generated from migrations/.\n#include \"server/migrations.hpp\"\nnamespace ovation::server {\nconst std::vector<migration>& migrations() {\n  static const std::vector<migration> all{\n")
+foreach(file IN LISTS files)
+  get_filename_component(name ${file} NAME_WE)
+  file(READ ${file} body)
+  string(APPEND text "{\"${name}\", R\"sql(${body})sql\"},\n")
+endforeach()
+string(APPEND text "  };\n  return all;\n}\n}\n")
+file(WRITE ${OUT} "${text}")

@@ -1,0 +1,54 @@
+#include "identity/access_gate.hpp"
+
+#include <stdexcept>
+
+namespace ovation {
+namespace {
+fault log_in_first() {
+    fault f = denied("log_in_first", "Log in first.");
+    f.kind = code::unauthenticated;
+    return f;
+}
+fault not_yours() { return denied("permission_denied", "This is not yours to do, or it does not exist."); }
+}  // namespace
+
+result<void> access_gate::check_roles(const v1::Access& rule, const caller& who) {
+    for (const int role : rule.roles()) {
+        if (role == v1::ROLE_ANYONE || (who.user && who.roles.has(role))) return result<void>{};
+    }
+    if (!who.user) return log_in_first();
+    return denied("role_missing", "Your account does not have the role that this takes.");
+}
+
+awaitable<result<granted>> access_gate::check(const v1::Access& rule, caller who, const google::protobuf::Message& request) const {
+    OVATION_CO_CHECK(check_roles(rule, who));
+    if (rule.audited()) {
+        const auto* field = request.GetDescriptor()->FindFieldByName("reason");
+        const auto size = request.GetReflection()->GetString(request, field).size();
+        if (size < 3 || size > 500) co_return invalid("reason", "say why, in 3 to 500 characters; it is kept with the action.");
+    }
+    if (rule.relation() != v1::RELATION_ANY) {
+        const auto* field = request.GetDescriptor()->FindFieldByName(rule.subject());
+        const auto subject = request.GetReflection()->GetInt64(request, field);
+        if (subject <= 0) co_return invalid(rule.subject(), "must be the id of an object.");
+        const auto& r = resolvers_.at({rule.relation(), rule.subject()});
+        OVATION_CO_TRY(const bool stands, co_await r(who, subject));
+        if (!stands) co_return not_yours();
+    }
+    co_return granted(std::move(who));
+}
+
+result<granted> access_gate::check_live(const v1::Access& rule, caller who, bool is_singer, bool is_staff) {
+    OVATION_CHECK(check_roles(rule, who));
+    const bool stands = rule.relation() == v1::RELATION_ANY || (rule.relation() == v1::RELATION_ROOM_SINGER && is_singer) ||
+                        (rule.relation() == v1::RELATION_ROOM_STAFF && is_staff);
+    if (!stands) return not_yours();
+    return granted(std::move(who));
+}
+
+void access_gate::require_resolver(const std::string& where, const v1::Access& rule) const {
+    if (rule.relation() != v1::RELATION_ANY && !resolvers_.contains({rule.relation(), rule.subject()}))
+        throw std::logic_error(where + ": nobody resolves " + v1::Relation_Name(rule.relation()) + " of " + rule.subject());
+}
+
+}  // namespace ovation

@@ -1,0 +1,33 @@
+// Asks the access rule that stands in the .proto before a handler runs. A folder that owns a relation registers its
+// resolver; only the gate can make a `granted`, so a handler cannot be reached around it.
+#pragma once
+#include <functional>
+#include <map>
+#include <string>
+
+#include "base/rpc.hpp"
+#include "ovation/v1/access.pb.h"
+
+namespace ovation {
+
+class access_gate {
+public:
+    // Does the caller stand in this relation to the object with this id? A missing object: false, so that nothing is told.
+    using resolver = std::function<awaitable<result<bool>>(const caller&, std::int64_t)>;
+
+    // `subject`: the request field that names the object (RELATION_OWN means another thing for each).
+    void resolve(v1::Relation relation, const std::string& subject, resolver r) { resolvers_[{relation, subject}] = std::move(r); }
+
+    awaitable<result<granted>> check(const v1::Access& rule, caller who, const google::protobuf::Message& request) const;
+    // Live commands: the object is the room that the caller is in, and the room answers itself.
+    [[nodiscard]] static result<granted> check_live(const v1::Access& rule, caller who, bool is_singer, bool is_staff);
+
+    // Throws when a rule asks for a relation that nobody resolves.
+    void require_resolver(const std::string& where, const v1::Access& rule) const;
+
+private:
+    static result<void> check_roles(const v1::Access& rule, const caller& who);
+    std::map<std::pair<int, std::string>, resolver> resolvers_;
+};
+
+}  // namespace ovation

@@ -1,0 +1,34 @@
+// Sessions that ended and people who were banned while their access tokens still run: refused at once, sockets closed.
+// Shared by all cores; an entry is a few bytes and is dropped when its tokens have run out.
+#pragma once
+#include <functional>
+#include <mutex>
+#include <unordered_map>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/ids.hpp"
+
+namespace ovation::identity {
+
+class revocations {
+public:
+    explicit revocations(const clock_source& clock) : clock_(clock) {}
+    // Called for each ended session (or, with session 0, for all of the user's), on the thread that ended it.
+    using listener = std::function<void(user_id, session_id)>;
+    void on_end(listener l) { listeners_.push_back(std::move(l)); }
+
+    void end_session(user_id user, session_id session);
+    void ban(user_id user);
+    void lift(user_id user);
+    [[nodiscard]] bool refused(user_id user, session_id session) const;
+
+private:
+    const clock_source& clock_;
+    std::vector<listener> listeners_;
+    mutable std::mutex mutex_;
+    std::unordered_map<session_id, std::int64_t> ended_;
+    std::unordered_map<user_id, bool> banned_;
+};
+
+}  // namespace ovation::identity

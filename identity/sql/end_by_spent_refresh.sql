@@ -1,0 +1,1 @@
+update identity.sessions s set ended_at = now() from identity.spent_refresh p where p.refresh_hash = $1 and p.session_id = s.id and s.ended_at is null returning s.id, s.user_id

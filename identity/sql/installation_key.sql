@@ -1,0 +1,1 @@
+select encode(value, 'hex') from identity.secret where name = 'token_key'

@@ -1,0 +1,1 @@
+select a.id, (extract(epoch from a.at) * 1000)::bigint, a.actor_id, coalesce(u.display_name, ''), a.action, a.subject, a.reason, a.before::text, a.after::text from identity.audit a left join identity.users u on u.id = a.actor_id order by a.id desc limit $1

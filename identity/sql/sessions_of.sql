@@ -1,0 +1,1 @@
+select id, client, (extract(epoch from created_at) * 1000)::bigint, (extract(epoch from used_at) * 1000)::bigint from identity.sessions where user_id = $1 and ended_at is null order by used_at desc limit 50

@@ -1,0 +1,82 @@
+// What the posting queue takes and what it answers.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/ids.hpp"
+#include "base/uuid.hpp"
+
+namespace ovation::ledger {
+
+// The precedence is the order: the first that holds is the answer. `posted` and `replayed` are done; the others are
+// refusals and are not stored: the same key may succeed later.
+enum class status : std::int16_t {
+    posted = 0,
+    replayed = 1,            // the key is known with the same content: the first result again
+    key_reused = 2,          // the key is known with other content
+    refused_by_caller = 3,   // the key is new, and the caller said `lookup_only`
+    invalid = 4,
+    unknown_account = 5,
+    unknown_route = 6,
+    insufficient_coins = 7,
+    account_frozen = 8,
+    spend_limit = 9,
+};
+
+// Carried from the caller to the commit observer, untouched by the ledger.
+struct command_context {
+    virtual ~command_context() = default;
+};
+
+struct gift_command {
+    uuid key;
+    user_id payer;
+    route_id route;
+    std::int64_t price = 0;   // micros
+    std::int64_t item = 0;    // gifts.gift_version
+    std::int32_t quantity = 0;
+    room_id room;
+    performance_id performance;
+    // Only answers for a known key; a new one is `refused_by_caller` (price changed, room closed, key too old, …).
+    bool lookup_only = false;
+    std::shared_ptr<command_context> context;
+};
+
+struct entry_command {
+    std::string kind;
+    std::string key;
+    std::vector<std::pair<std::string, std::int64_t>> legs;  // account name, micros; sum zero
+    std::string reference;
+    std::string detail_json = "{}";
+};
+
+struct outcome {
+    ledger::status state = status::invalid;
+    entry_seq seq;
+    // Of the payer, after this command, in micros; gifts only.
+    std::int64_t paid = 0, gift_only = 0, bonus = 0;
+    // What the commit observer wrote down for the caller (gifts/: the combo).
+    std::int64_t note_id = 0;
+    std::int32_t note_total = 0;
+};
+
+// A committed gift, in commit order.
+struct committed_gift {
+    entry_seq seq;
+    bool replayed = false;  // committed before; the observer skips what it has already shown
+    const gift_command* command = nullptr;
+    outcome* answer = nullptr;
+};
+
+// Called on the ledger's thread after COMMIT and before any reply: nothing is shown before it is paid.
+class commit_observer {
+public:
+    virtual ~commit_observer() = default;
+    virtual void on_commit(std::vector<committed_gift>& gifts, entry_seq head) = 0;
+};
+
+}  // namespace ovation::ledger

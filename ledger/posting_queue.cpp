@@ -1,0 +1,370 @@
+#include "ledger/posting_queue.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <unordered_set>
+
+#include "base/limits.hpp"
+#include "base/log.hpp"
+#include "ledger/sql.hpp"
+
+namespace ovation::ledger {
+namespace {
+
+constexpr auto batch_limit = std::chrono::seconds(30);
+const pg::statement set_zone{"set_zone", "select set_config('timezone', $1, false), set_config('synchronous_commit', 'on', false), set_config('plan_cache_mode', 'force_generic_plan', false)"};
+
+void append(std::string& out, std::int64_t v) {
+    char digits[24];
+    const auto end = std::to_chars(digits, digits + sizeof digits, v).ptr;
+    if (out.size() > 1) out += ',';
+    out.append(digits, end);
+}
+
+// The arrays of ledger.post_gifts.
+struct gift_arrays {
+    std::string keys = "{", payers = "{", routes = "{", prices = "{", items = "{", quantities = "{", rooms = "{", performances = "{", lookup_only = "{";
+    std::int64_t oldest_key_ms = INT64_MAX;
+
+    void add(const gift_command& g) {
+        if (keys.size() > 1) keys += ',';
+        keys += g.key.text();
+        append(payers, g.payer.value);
+        append(routes, g.route.value);
+        append(prices, g.price);
+        append(items, g.item);
+        append(quantities, g.quantity);
+        append(rooms, g.room.value);
+        append(performances, g.performance.value);
+        if (lookup_only.size() > 1) lookup_only += ',';
+        lookup_only += g.lookup_only ? 't' : 'f';
+        oldest_key_ms = std::min(oldest_key_ms, g.key.time_ms());
+    }
+    pg::params params(std::int64_t epoch) {
+        pg::params p;
+        p.add(epoch).add(std::max<std::int64_t>(oldest_key_ms, 0) / 1000);
+        for (auto* a : {&keys, &payers, &routes, &prices, &items, &quantities, &rooms, &performances, &lookup_only}) {
+            *a += '}';
+            p.add_raw(std::move(*a));
+        }
+        return p;
+    }
+};
+
+pg::request entry_request(const entry_command& e, std::int64_t epoch) {
+    std::vector<std::string> accounts;
+    std::string amounts = "{";
+    for (const auto& [name, amount] : e.legs) {
+        accounts.push_back(name);
+        append(amounts, amount);
+    }
+    pg::params p;
+    p.add(epoch).add(e.kind).add(e.key).add_text_array(accounts).add_raw(amounts + "}").add(e.reference).add(e.detail_json);
+    return {&sql::post_entry, std::move(p)};
+}
+
+}  // namespace
+
+posting_queue::posting_queue(queue_options options, const clock_source& clock, metrics& registry)
+    : options_(std::move(options)),
+      clock_(clock),
+      wake_(context_),
+      posted_(registry.make_counter("ovation_ledger_posted_total", "Commands posted.")),
+      refused_(registry.make_counter("ovation_ledger_refused_total", "Commands refused by the ledger.")),
+      replayed_(registry.make_counter("ovation_ledger_replayed_total", "Commands answered from their key.")),
+      batches_(registry.make_counter("ovation_ledger_batches_total", "Group commits.")),
+      commit_seconds_(registry.make_histogram("ovation_ledger_commit_seconds", "One group commit, send to COMMIT.")),
+      depth_gauge_(registry.make_gauge("ovation_ledger_queue_depth", "Commands waiting for the next commit.")) {}
+
+posting_queue::~posting_queue() {
+    stop(std::chrono::seconds(1));
+    if (thread_.joinable()) thread_.join();
+}
+
+void posting_queue::start() {
+    thread_ = std::thread([this] {
+        asio::co_spawn(context_, run(), [this](std::exception_ptr failure) {
+            finished_ = true;
+            if (!failure) return;
+            try {
+                std::rethrow_exception(failure);
+            } catch (const std::exception& e) {
+                log::error("ledger", "bug", "err={}", log::quoted(e.what()));
+            }
+        });
+        context_.run();
+    });
+}
+
+void posting_queue::stop(std::chrono::milliseconds limit) {
+    {
+        std::scoped_lock lock(mutex_);
+        stopping_ = true;
+    }
+    if (!thread_.joinable()) return;
+    asio::post(context_, [this] { wake_.cancel(); });
+    const auto until = clock_.steady_ms() + limit.count();
+    while (!finished_ && clock_.steady_ms() < until) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    context_.stop();
+    thread_.join();
+}
+
+bool posting_queue::push(pending p) {
+    bool wake = false;
+    {
+        std::scoped_lock lock(mutex_);
+        if (stopping_ || waiting_.size() >= options_.queue_max) return false;
+        if (const auto* g = std::get_if<gift_command>(&p.command)) ++keys_[g->key];
+        waiting_.push_back(std::move(p));
+        depth_ = waiting_.size();
+        wake = std::exchange(asleep_, false);
+    }
+    if (wake) asio::post(context_, [this] { wake_.cancel(); });
+    return true;
+}
+
+awaitable<result<outcome>> posting_queue::submit(std::variant<gift_command, entry_command> command) {
+    auto executor = co_await asio::this_coro::executor;
+    auto initiate = [this, executor](auto handler, std::variant<gift_command, entry_command> moved) {
+        auto shared = std::make_shared<decltype(handler)>(std::move(handler));
+        pending p{std::move(moved), [executor, shared](result<outcome> out) { asio::post(executor, [shared, out = std::move(out)]() mutable { (*shared)(std::move(out)); }); },
+                  clock_.steady_ms()};
+        auto answer = p.answer;
+        if (!push(std::move(p))) answer(exhausted("ledger_busy", "Too many gifts at once. Nothing was charged; try again in a moment.", 200));
+    };
+    co_return co_await asio::async_initiate<const asio::use_awaitable_t<>, void(result<outcome>)>(initiate, asio::use_awaitable, std::move(command));
+}
+awaitable<result<outcome>> posting_queue::post(gift_command command) { return submit(std::move(command)); }
+awaitable<result<outcome>> posting_queue::post(entry_command command) { return submit(std::move(command)); }
+
+bool posting_queue::in_flight(const uuid& key) const {
+    std::scoped_lock lock(mutex_);
+    return keys_.contains(key);
+}
+
+awaitable<void> posting_queue::sleep(std::chrono::milliseconds time) {
+    wake_.expires_after(time);
+    co_await wake_.async_wait(use_tuple);
+}
+
+// What waits, less the twins of a key that is already in: they follow in the next batch and find it posted.
+posting_queue::batch posting_queue::take() {
+    batch out;
+    std::scoped_lock lock(mutex_);
+    std::unordered_set<uuid> seen;
+    std::deque<pending> twins;
+    while (!waiting_.empty() && out.size() < options_.batch_max) {
+        auto p = std::move(waiting_.front());
+        waiting_.pop_front();
+        const auto* g = std::get_if<gift_command>(&p.command);
+        if (g && !seen.insert(g->key).second) twins.push_back(std::move(p));
+        else out.push_back(std::move(p));
+    }
+    while (!twins.empty()) {
+        waiting_.push_front(std::move(twins.back()));
+        twins.pop_back();
+    }
+    depth_ = waiting_.size();
+    depth_gauge_.set(static_cast<std::int64_t>(waiting_.size()));
+    return out;
+}
+
+awaitable<void> posting_queue::run() {
+    while (true) {
+        bool stopping = false;
+        {
+            std::scoped_lock lock(mutex_);
+            stopping = stopping_;
+            if (waiting_.empty() && stopping_) break;
+            asleep_ = waiting_.empty();
+        }
+        if (!connection_ || !connection_->usable() || epoch_ == 0) {
+            if (!co_await become_writer()) {
+                if (stopping) break;
+                co_await sleep(std::chrono::milliseconds(200));
+            }
+            continue;
+        }
+        if (clock_.steady_ms() - tended_ms_ > 60'000) {
+            tended_ms_ = clock_.steady_ms();
+            if (auto tended = co_await connection_->query(sql::tend_leaves, {}, batch_limit); !tended)
+                log::error("ledger", "leaves_not_tended", "err={}", log::quoted(tended.error().message));
+        }
+        auto work = take();
+        if (!work.empty()) {
+            co_await post_batch(std::move(work));
+            continue;
+        }
+        co_await sleep(std::chrono::milliseconds(500));
+        bool quiet = false;
+        {
+            std::scoped_lock lock(mutex_);
+            quiet = waiting_.empty();
+        }
+        // The lease of an idle writer.
+        if (quiet && connection_->usable())
+            if (auto renewed = co_await connection_->query(sql::fence, pg::with(epoch_.load()), std::chrono::seconds(5)); !renewed) {
+                log::warn("ledger", "lease_lost", "err={}", log::quoted(renewed.error().message));
+                epoch_ = 0;
+            }
+    }
+    if (connection_ && connection_->usable() && epoch_ != 0)
+        co_await connection_->query(sql::release_head, pg::with(epoch_.load()), std::chrono::seconds(2));
+    epoch_ = 0;
+    auto rest = take();
+    refuse(rest, unavailable("shutting_down", "The server is restarting. Nothing was charged; try again in a moment."));
+    if (connection_) connection_->close();
+}
+
+awaitable<bool> posting_queue::become_writer() {
+    epoch_ = 0;
+    connection_ = std::make_unique<pg::connection>(context_);
+    if (auto opened = co_await connection_->open(options_.conninfo, std::chrono::seconds(5)); !opened) {
+        log::warn("ledger", "no_database", "err={}", log::quoted(opened.error().message));
+        // Whoever waits longer than this gets an honest answer.
+        batch late;
+        {
+            std::scoped_lock lock(mutex_);
+            while (!waiting_.empty() && clock_.steady_ms() - waiting_.front().since_ms > 5'000) {
+                late.push_back(std::move(waiting_.front()));
+                waiting_.pop_front();
+            }
+            depth_ = waiting_.size();
+        }
+        refuse(late, unavailable("ledger_unavailable", "Gifts cannot be paid at the moment. Nothing was charged; try again in a moment."));
+        co_return false;
+    }
+    if (auto zone = co_await connection_->query(set_zone, pg::with(options_.time_zone), std::chrono::seconds(5)); !zone) {
+        log::error("ledger", "bad_time_zone", "err={}", log::quoted(zone.error().message));
+        co_return false;
+    }
+    auto taken = co_await connection_->query(sql::take_head, pg::with(options_.holder), std::chrono::seconds(5));
+    if (!taken || taken->null(0, 0)) {
+        log::info("ledger", "waiting_for_head", "err={}", taken ? "\"another writer holds it\"" : log::quoted(taken.error().message));
+        co_return false;
+    }
+    epoch_ = taken->number(0, 0);
+    log::info("ledger", "writer", "epoch={}", epoch_.load());
+    co_return true;
+}
+
+// One implicit transaction: runs of gifts as one call each, other entries as one call each, in order of arrival.
+awaitable<result<std::vector<outcome>>> posting_queue::try_post(batch& work) {
+    std::vector<pg::request> requests;
+    std::vector<std::pair<std::size_t, bool>> runs;  // size, gifts?
+    for (std::size_t i = 0; i < work.size();) {
+        if (const auto* e = std::get_if<entry_command>(&work[i].command)) {
+            requests.push_back(entry_request(*e, epoch_));
+            runs.emplace_back(1, false);
+            ++i;
+            continue;
+        }
+        gift_arrays arrays;
+        const auto first = i;
+        for (; i < work.size() && std::holds_alternative<gift_command>(work[i].command); ++i) arrays.add(std::get<gift_command>(work[i].command));
+        requests.push_back({&sql::post_gifts, arrays.params(epoch_)});
+        runs.emplace_back(i - first, true);
+    }
+    auto answered = co_await connection_->run(std::move(requests), batch_limit);
+    if (!answered) co_return answered.error();
+    std::vector<outcome> out;
+    for (std::size_t r = 0; r < runs.size(); ++r) {
+        const auto& table = (*answered)[r];
+        for (int row = 0; row < table.size(); ++row) {
+            outcome o;
+            o.state = static_cast<status>(table.number(row, 0));
+            o.seq = entry_seq(table.number(row, 1));
+            if (runs[r].second) {
+                o.paid = table.number(row, 2);
+                o.gift_only = table.number(row, 3);
+                o.bonus = table.number(row, 4);
+            }
+            out.push_back(o);
+        }
+    }
+    if (out.size() != work.size()) co_return internal_fault("the ledger answered another number of commands");
+    co_return out;
+}
+
+awaitable<void> posting_queue::post_batch(batch work) {
+    for (int attempt = 0; attempt < 50; ++attempt) {
+        const auto started = clock_.steady_ms();
+        auto posted = co_await try_post(work);
+        if (posted) {
+            commit_seconds_.observe(static_cast<double>(clock_.steady_ms() - started) / 1000.0);
+            batches_.add();
+            deliver(work, *posted);
+            co_return;
+        }
+        const auto state = pg::sqlstate(posted.error());
+        if (state == "OV002") {
+            log::error("ledger", "fenced", "epoch={}", epoch_.load());
+            epoch_ = 0;
+            refuse(work, unavailable("not_the_writer", "Another server has taken over. Nothing was charged; try again in a moment."));
+            co_return;
+        }
+        if (!state.empty()) {
+            // PostgreSQL refused the batch and kept nothing of it: find the command that it cannot take.
+            log::error("ledger", "batch_refused", "size={} err={}", work.size(), log::quoted(posted.error().message));
+            if (work.size() == 1) {
+                refuse(work, state.starts_with("53") ? unavailable("ledger_unavailable", "Gifts cannot be paid at the moment. Nothing was charged; try again later.")
+                                                     : internal_fault("The ledger could not take this. Nothing was charged."));
+                co_return;
+            }
+            co_await post_one_by_one(work);
+            co_return;
+        }
+        // Unknown: the same batch again on a fresh connection; what was committed is then a replay.
+        log::warn("ledger", "commit_unknown", "size={} err={}", work.size(), log::quoted(posted.error().message));
+        epoch_ = 0;
+        for (int tries = 0; tries < 100 && epoch_ == 0; ++tries) {
+            if (!co_await become_writer()) co_await sleep(std::chrono::milliseconds(200));
+        }
+        if (epoch_ == 0) break;
+    }
+    auto f = unavailable("unknown_outcome", "It is not known yet whether this was paid. Ask with the same key; do not send a new gift.");
+    refuse(work, f);
+}
+
+awaitable<void> posting_queue::post_one_by_one(batch& work) {
+    for (auto& one : work) {
+        batch single;
+        single.push_back(std::move(one));
+        co_await post_batch(std::move(single));
+    }
+}
+
+void posting_queue::deliver(batch& work, std::vector<outcome>& outcomes) {
+    std::vector<committed_gift> gifts;
+    entry_seq head;
+    for (std::size_t i = 0; i < work.size(); ++i) {
+        auto& o = outcomes[i];
+        if (o.state == status::posted) posted_.add();
+        else if (o.state == status::replayed) replayed_.add();
+        else refused_.add();
+        if (o.state != status::posted && o.state != status::replayed) continue;
+        head = std::max(head, o.seq);
+        if (const auto* g = std::get_if<gift_command>(&work[i].command)) gifts.push_back({o.seq, o.state == status::replayed, g, &o});
+    }
+    std::ranges::sort(gifts, {}, &committed_gift::seq);
+    if (head) for (auto* observer : observers_) observer->on_commit(gifts, head);
+    {
+        std::scoped_lock lock(mutex_);
+        for (auto& p : work)
+            if (const auto* g = std::get_if<gift_command>(&p.command))
+                if (auto at = keys_.find(g->key); at != keys_.end() && --at->second == 0) keys_.erase(at);
+    }
+    for (std::size_t i = 0; i < work.size(); ++i) work[i].answer(outcomes[i]);
+}
+
+void posting_queue::refuse(batch& work, const fault& why) {
+    {
+        std::scoped_lock lock(mutex_);
+        for (auto& p : work)
+            if (const auto* g = std::get_if<gift_command>(&p.command))
+                if (auto at = keys_.find(g->key); at != keys_.end() && --at->second == 0) keys_.erase(at);
+    }
+    for (auto& p : work) p.answer(why);
+}
+
+}  // namespace ovation::ledger

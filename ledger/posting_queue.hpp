@@ -1,0 +1,100 @@
+// The one queue through which everything is posted, and its group commit: a batch is whatever arrived while the last
+// commit ran, at most 4 000. It has a thread, a loop and a connection of its own. Nothing is acknowledged before COMMIT;
+// a doubtful COMMIT is resolved by sending the same batch again: its keys are then known.
+#pragma once
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <unordered_map>
+#include <variant>
+
+#include "base/asio.hpp"
+#include "base/clock.hpp"
+#include "base/metrics.hpp"
+#include "base/pg.hpp"
+#include "ledger/command.hpp"
+
+namespace ovation::ledger {
+
+struct queue_options {
+    std::string conninfo;
+    std::string holder;              // shown in ledger.head
+    std::string time_zone = "Asia/Shanghai";  // of the day of spend limits
+    std::size_t queue_max = 20'000;
+    std::size_t batch_max = 4'000;
+};
+
+class posting_queue {
+public:
+    posting_queue(queue_options options, const clock_source& clock, metrics& registry);
+    ~posting_queue();
+    posting_queue(const posting_queue&) = delete;
+    posting_queue& operator=(const posting_queue&) = delete;
+
+    void observe(commit_observer& observer) { observers_.push_back(&observer); }
+    // Starts the thread; becomes the writer as soon as the lease allows.
+    void start();
+    // Takes no new commands, posts what waits, gives the head back. Blocks at most `limit`.
+    void stop(std::chrono::milliseconds limit);
+
+    // From any thread; resumes on the caller's executor. A fault means: not posted (queue full, no writer), unless
+    // pg::is_unknown says that it may have been.
+    awaitable<result<outcome>> post(gift_command command);
+    awaitable<result<outcome>> post(entry_command command);
+
+    // done / in flight, for GetGiftSend.
+    [[nodiscard]] bool in_flight(const uuid& key) const;
+    [[nodiscard]] bool is_writer() const { return epoch_ != 0; }
+    [[nodiscard]] std::int64_t epoch() const { return epoch_; }
+    [[nodiscard]] std::size_t depth() const { return depth_; }
+
+private:
+    struct pending {
+        std::variant<gift_command, entry_command> command;
+        std::function<void(result<outcome>)> answer;
+        std::int64_t since_ms = 0;
+    };
+    using batch = std::vector<pending>;
+
+    awaitable<result<outcome>> submit(std::variant<gift_command, entry_command> command);
+    bool push(pending p);
+    awaitable<void> run();
+    awaitable<bool> become_writer();
+    batch take();
+    awaitable<void> post_batch(batch work);
+    awaitable<result<std::vector<outcome>>> try_post(batch& work);
+    void deliver(batch& work, std::vector<outcome>& outcomes);
+    void refuse(batch& work, const fault& why);
+    awaitable<void> post_one_by_one(batch& work);
+    awaitable<void> sleep(std::chrono::milliseconds time);
+
+    queue_options options_;
+    const clock_source& clock_;
+    std::vector<commit_observer*> observers_;
+    asio::io_context context_{1};
+    asio::steady_timer wake_;
+    std::unique_ptr<pg::connection> connection_;
+    std::thread thread_;
+
+    mutable std::mutex mutex_;  // guards waiting_, keys_, and the two flags below it
+    std::deque<pending> waiting_;
+    std::unordered_map<uuid, int> keys_;
+    bool asleep_ = false;
+    bool stopping_ = false;
+    std::atomic<std::int64_t> epoch_{0};
+    std::atomic<std::size_t> depth_{0};
+    std::atomic<bool> finished_{false};
+    std::int64_t tended_ms_ = 0;
+
+    counter& posted_;
+    counter& refused_;
+    counter& replayed_;
+    counter& batches_;
+    histogram& commit_seconds_;
+    gauge& depth_gauge_;
+};
+
+}  // namespace ovation::ledger

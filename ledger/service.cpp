@@ -1,0 +1,250 @@
+#include "ledger/service.hpp"
+
+#include <spdlog/fmt/fmt.h>
+
+#include <array>
+#include <charconv>
+
+#include "base/limits.hpp"
+#include "base/money.hpp"
+#include "ledger/audit.hpp"
+#include "ledger/sql.hpp"
+
+
+namespace ovation::ledger {
+namespace {
+constexpr int page_size_default = 50;
+constexpr int page_size_max = 200;
+const pg::statement begin_read{"begin_read", "begin isolation level repeatable read read only"};
+constexpr auto limit = std::chrono::seconds(10);
+
+// Where a statement goes on: entries older than `before`, the newest of them leaving `balance` at `version`.
+struct cursor {
+    std::int64_t before = INT64_MAX, balance = 0, version = 0;
+    [[nodiscard]] std::string text() const { return fmt::format("{}.{}.{}", before, balance, version); }
+    static std::optional<cursor> parse(std::string_view t) {
+        cursor out;
+        for (auto* part : {&out.before, &out.balance, &out.version}) {
+            const auto [end, bad] = std::from_chars(t.data(), t.data() + t.size(), *part);
+            if (bad != std::errc{}) return std::nullopt;
+            t.remove_prefix(static_cast<std::size_t>(end - t.data()));
+            if (!t.empty()) t.remove_prefix(1);
+        }
+        return out;
+    }
+};
+
+// Legs of a gift in posting order: name, amount column, account column, share column (−1: none), sign.
+struct leg_columns {
+    const char* party;
+    int amount, account, share;
+};
+constexpr std::array<leg_columns, 10> gift_legs{{{"bonus", 16, 20, -1}, {"gift_only", 17, 21, -1}, {"wallet", 18, 22, -1}, {"vat", 4, 23, -1}, {"rights", 5, 24, 31},
+                                                 {"singer", 6, 25, 32}, {"agent", 7, 26, 33}, {"venue", 8, 27, 34}, {"platform", 9, 28, 35}, {"promo", 10, 29, -1}}};
+
+v1::SplitRule rule_of(const pg::rows& r, int i) {
+    v1::SplitRule out;
+    out.set_rights_bp(static_cast<int>(r.number(i, 31)));
+    out.set_singer_bp(static_cast<int>(r.number(i, 32)));
+    out.set_agent_bp(static_cast<int>(r.number(i, 33)));
+    out.set_venue_bp(static_cast<int>(r.number(i, 34)));
+    out.set_platform_bp(static_cast<int>(r.number(i, 35)));
+    out.set_gross(r.boolean(i, 36));
+    out.set_vat_bp(static_cast<int>(r.number(i, 37)));
+    out.set_id(r.number(i, 38));
+    out.set_preset(r.string(i, 39));
+    out.set_preset_version(static_cast<int>(r.number(i, 40)));
+    out.set_source(r.string(i, 41));
+    out.set_source_id(r.number(i, 42));
+    return out;
+}
+
+// The postings of one account in one gift; a party may stand on two legs.
+std::vector<v1::Posting> gift_postings(const pg::rows& r, int i, std::int64_t account) {
+    v1::Posting common;
+    common.set_entry_seq(r.number(i, 0));
+    common.set_kind("gift");
+    common.set_key(r.string(i, 1));
+    common.set_at_ms(r.number(i, 2));
+    common.set_price_micros(r.number(i, 3));
+    common.set_vat_micros(r.number(i, 4));
+    common.set_bonus_micros(-r.number(i, 16));
+    common.set_item_id(r.number(i, 11));
+    common.set_quantity(static_cast<int>(r.number(i, 12)));
+    common.set_room_id(r.number(i, 13));
+    *common.mutable_rule() = rule_of(r, i);
+    common.set_base_micros(common.price_micros() - common.bonus_micros() - (common.rule().gross() ? 0 : common.vat_micros()));
+    for (const auto& leg : gift_legs) {
+        if (r.number(i, leg.amount) == 0) continue;
+        auto& made = *common.add_legs();
+        made.set_party(leg.party);
+        made.set_amount_micros(r.number(i, leg.amount));
+        if (leg.share >= 0) made.set_share_bp(static_cast<int>(r.number(i, leg.share)));
+    }
+    std::vector<v1::Posting> out;
+    for (const auto& leg : gift_legs) {
+        if (r.number(i, leg.amount) == 0 || r.number(i, leg.account) != account) continue;
+        auto& p = out.emplace_back(common);
+        p.set_party(leg.party);
+        p.set_amount_micros(r.number(i, leg.amount));
+        if (leg.share >= 0) p.set_share_bp(static_cast<int>(r.number(i, leg.share)));
+    }
+    return out;
+}
+
+// One row a leg: seq, kind, key, at_ms, account, account name, amount.
+std::vector<std::vector<v1::Posting>> entry_postings(const pg::rows& r, std::int64_t account) {
+    std::vector<std::vector<v1::Posting>> out;
+    for (int i = 0; i < r.size();) {
+        v1::Posting common;
+        common.set_entry_seq(r.number(i, 0));
+        common.set_kind(r.string(i, 1));
+        common.set_key(r.string(i, 2));
+        common.set_at_ms(r.number(i, 3));
+        std::vector<v1::Posting> mine;
+        const int first = i;
+        for (; i < r.size() && r.number(i, 0) == r.number(first, 0); ++i) {
+            auto& leg = *common.add_legs();
+            leg.set_party(std::string(r.text(i, 5).substr(0, r.text(i, 5).find(':'))));
+            leg.set_amount_micros(r.number(i, 6));
+        }
+        for (int k = first; k < i; ++k) {
+            if (r.number(k, 4) != account) continue;
+            auto& p = mine.emplace_back(common);
+            p.set_amount_micros(r.number(k, 6));
+            p.set_party(common.legs(k - first).party());
+        }
+        out.push_back(std::move(mine));
+    }
+    return out;
+}
+}  // namespace
+
+v1::SplitRule to_proto(const split_rule& r) {
+    v1::SplitRule out;
+    out.set_preset(r.preset);
+    out.set_preset_version(r.preset_version);
+    out.set_source(r.source);
+    out.set_source_id(r.source_id);
+    out.set_gross(r.gross);
+    out.set_vat_bp(r.vat_bp);
+    out.set_rights_bp(r.rights_bp);
+    out.set_singer_bp(r.singer_bp);
+    out.set_agent_bp(r.agent_bp);
+    out.set_venue_bp(r.venue_bp);
+    out.set_platform_bp(r.platform_bp);
+    return out;
+}
+
+void service::register_with(rpc_table& table) {
+    const std::string prefix = "/ovation.v1.LedgerService/";
+    bind(table, prefix + "GetWallet", *this, &service::get_wallet);
+    bind(table, prefix + "ListPostings", *this, &service::list_postings);
+    bind(table, prefix + "SetDailyLimit", *this, &service::set_daily_limit);
+    bind(table, prefix + "GetLedgerHealth", *this, &service::get_health);
+}
+
+awaitable<result<v1::GetWalletResponse>> service::wallet_of(user_id user) {
+    OVATION_CO_TRY(auto r, co_await cores_.db().query(sql::wallet, pg::with(user, time_zone_)));
+    v1::GetWalletResponse out;
+    if (r.empty()) co_return out;
+    out.set_coins(r.number(0, 0) / micros_per_coin);
+    out.set_gift_only_coins(r.number(0, 1) / micros_per_coin);
+    out.set_bonus_coins(r.number(0, 2) / micros_per_coin);
+    out.set_earnings_micros(r.number(0, 3));
+    out.set_daily_limit_coins(r.number(0, 4) / micros_per_coin);
+    out.set_spent_today_coins(r.number(0, 5) / micros_per_coin);
+    out.set_raised_limit_coins(r.number(0, 6) / micros_per_coin);
+    out.set_raised_limit_from_ms(r.number(0, 7));
+    co_return out;
+}
+
+awaitable<result<v1::GetWalletResponse>> service::get_wallet(granted who, v1::GetWalletRequest) { co_return co_await wallet_of(who.user()); }
+
+awaitable<result<v1::GetWalletResponse>> service::set_daily_limit(granted who, v1::SetDailyLimitRequest request) {
+    if (request.daily_limit_coins() < 0 || request.daily_limit_coins() > limits::daily_limit_coins_max)
+        co_return invalid("daily_limit_coins", fmt::format("a daily limit lies between 0 and {} coins.", limits::daily_limit_coins_max));
+    OVATION_CO_CHECK(co_await cores_.db().query(sql::set_daily_limit, pg::with(who.user(), request.daily_limit_coins() * micros_per_coin)));
+    co_return co_await wallet_of(who.user());
+}
+
+awaitable<result<v1::ListPostingsResponse>> service::list_postings(granted who, v1::ListPostingsRequest request) {
+    const auto size = request.page_size() == 0 ? page_size_default : request.page_size();
+    if (size < 1 || size > page_size_max) co_return invalid("page_size", "a page has 1 to 200 postings.");
+    std::string kind = request.account();
+    if (kind.empty()) {
+        OVATION_CO_TRY(auto w, co_await wallet_of(who.user()));
+        kind = w.earnings_micros() > 0 ? "earnings" : "wallet";
+    }
+    if (kind != "wallet" && kind != "earnings" && kind != "gift_only" && kind != "bonus")
+        co_return invalid("account", "one of wallet, earnings, gift_only, bonus.");
+    std::optional<cursor> at;
+    if (!request.page_token().empty()) {
+        at = cursor::parse(request.page_token());
+        if (!at) co_return invalid("page_token", "this is not a token that an earlier page gave.");
+    }
+
+    v1::ListPostingsResponse out;
+    out.set_account(kind);
+    auto held = co_await cores_.db().acquire();
+    if (!held) co_return held.error();
+    OVATION_CO_CHECK(co_await (*held)->query(begin_read, {}, limit));
+    OVATION_CO_TRY(auto account, co_await (*held)->query(sql::account_by_name, pg::with(fmt::format("{}:{}", kind, who.user().value)), limit));
+    if (account.empty()) {
+        OVATION_CO_CHECK(co_await held->commit());
+        co_return out;
+    }
+    const auto account_number = account.number(0, 0);
+    out.set_balance_micros(account.number(0, 1));
+    if (!at) at = cursor{INT64_MAX, account.number(0, 1), account.number(0, 2)};
+    const auto& gifts_query = kind == "earnings" ? sql::gifts_of_earner : sql::gifts_of_payer;
+    const auto subject = kind == "earnings" ? account_number : who.user().value;
+    OVATION_CO_TRY(auto gifts, co_await (*held)->query(gifts_query, pg::with(subject, at->before, size + 1), limit));
+    OVATION_CO_TRY(auto entries, co_await (*held)->query(sql::entries_of_account, pg::with(account_number, at->before, size + 1), limit));
+    OVATION_CO_CHECK(co_await held->commit());
+
+    auto others = entry_postings(entries, account_number);
+    std::size_t next_other = 0;
+    int next_gift = 0;
+    while (out.postings_size() < size && (next_gift < gifts.size() || next_other < others.size())) {
+        const auto gift_seq = next_gift < gifts.size() ? gifts.number(next_gift, 0) : 0;
+        const auto other_seq = next_other < others.size() ? others[next_other].front().entry_seq() : 0;
+        auto mine = gift_seq > other_seq ? gift_postings(gifts, next_gift++, account_number) : std::move(others[next_other++]);
+        at->before = std::max(gift_seq, other_seq);
+        for (auto p = mine.rbegin(); p != mine.rend(); ++p) {
+            p->set_balance_after_micros(at->balance);
+            p->set_account_version(at->version);
+            at->balance -= p->amount_micros();
+            --at->version;
+            *out.add_postings() = std::move(*p);
+        }
+    }
+    if (next_gift < gifts.size() || next_other < others.size()) out.set_next_page_token(at->text());
+    co_return out;
+}
+
+awaitable<result<v1::GetLedgerHealthResponse>> service::get_health(granted, v1::GetLedgerHealthRequest) {
+    v1::GetLedgerHealthResponse out;
+    OVATION_CO_TRY(auto checks, co_await quick_checks(cores_.db()));
+    for (const auto& c : checks) {
+        auto& made = *out.add_checks();
+        made.set_name(c.name);
+        made.set_ok(c.ok);
+        made.set_count(c.count);
+        made.set_detail(c.detail);
+    }
+    OVATION_CO_TRY(auto totals, co_await cores_.db().query(sql::account_totals, {}));
+    for (int i = 0; i < totals.size(); ++i) {
+        auto& t = *out.add_totals();
+        t.set_kind(totals.string(i, 0));
+        t.set_accounts(totals.number(i, 1));
+        t.set_amount_micros(totals.number(i, 2));
+    }
+    OVATION_CO_TRY(auto head, co_await cores_.db().query(sql::head_seq, {}));
+    out.set_head_seq(head.number(0, 0));
+    out.set_writer_epoch(head.number(0, 1));
+    out.set_queue_depth(static_cast<std::int64_t>(queue_.depth()));
+    co_return out;
+}
+
+}  // namespace ovation::ledger

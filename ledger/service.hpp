@@ -1,0 +1,30 @@
+// LedgerService: wallets, statements, health.
+#pragma once
+#include "base/cores.hpp"
+#include "base/rpc.hpp"
+#include "ledger/posting_queue.hpp"
+#include "ledger/split.hpp"
+#include "ovation/v1/ledger.pb.h"
+
+namespace ovation::ledger {
+
+v1::SplitRule to_proto(const split_rule& rule);
+
+class service {
+public:
+    service(cores& all, posting_queue& queue, std::string time_zone) : cores_(all), queue_(queue), time_zone_(std::move(time_zone)) {}
+    void register_with(rpc_table& table);
+
+    awaitable<result<v1::GetWalletResponse>> get_wallet(granted who, v1::GetWalletRequest);
+    awaitable<result<v1::ListPostingsResponse>> list_postings(granted who, v1::ListPostingsRequest request);
+    awaitable<result<v1::GetWalletResponse>> set_daily_limit(granted who, v1::SetDailyLimitRequest request);
+    awaitable<result<v1::GetLedgerHealthResponse>> get_health(granted who, v1::GetLedgerHealthRequest);
+
+private:
+    awaitable<result<v1::GetWalletResponse>> wallet_of(user_id user);
+    cores& cores_;
+    posting_queue& queue_;
+    std::string time_zone_;
+};
+
+}  // namespace ovation::ledger

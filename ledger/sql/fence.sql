@@ -1,0 +1,1 @@
+select ledger.fence($1)

@@ -1,0 +1,1 @@
+select seq, writer_epoch from ledger.head

@@ -1,0 +1,1 @@
+select ledger.open_wallet($1)

@@ -1,0 +1,1 @@
+select ledger.release_head($1)

@@ -1,0 +1,1 @@
+select ledger.set_daily_limit($1, $2)

@@ -1,0 +1,1 @@
+select ledger.take_head($1)
