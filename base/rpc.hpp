@@ -82,7 +82,7 @@ private:
 
 // Binds a member coroutine as a handler: service->method(granted, Request).
 template <class Request, class Response, class Service>
-void bind(rpc_table& table, const std::string& method, Service& service, awaitable<result<Response>> (Service::*member)(granted, Request)) {
+void bind_rpc(rpc_table& table, const std::string& method, Service& service, awaitable<result<Response>> (Service::*member)(granted, Request)) {
     table.add<Request, Response>(method, [&service, member](granted who, Request message) {
         return (service.*member)(std::move(who), std::move(message));
     });

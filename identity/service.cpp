@@ -89,19 +89,19 @@ awaitable<result<std::string>> installation_key(pg::pool& db) {
 
 void service::register_with(rpc_table& table, access_gate& gate) {
     const std::string auth = "/ovation.v1.AuthService/";
-    bind(table, auth + "Register", *this, &service::register_user);
-    bind(table, auth + "LogIn", *this, &service::log_in);
-    bind(table, auth + "Refresh", *this, &service::refresh);
-    bind(table, auth + "LogOut", *this, &service::log_out);
-    bind(table, auth + "GetMe", *this, &service::get_me);
-    bind(table, auth + "UpdateMe", *this, &service::update_me);
-    bind(table, auth + "ListSessions", *this, &service::list_sessions);
-    bind(table, auth + "EndSession", *this, &service::end_session);
+    bind_rpc(table, auth + "Register", *this, &service::register_user);
+    bind_rpc(table, auth + "LogIn", *this, &service::log_in);
+    bind_rpc(table, auth + "Refresh", *this, &service::refresh);
+    bind_rpc(table, auth + "LogOut", *this, &service::log_out);
+    bind_rpc(table, auth + "GetMe", *this, &service::get_me);
+    bind_rpc(table, auth + "UpdateMe", *this, &service::update_me);
+    bind_rpc(table, auth + "ListSessions", *this, &service::list_sessions);
+    bind_rpc(table, auth + "EndSession", *this, &service::end_session);
     const std::string ops = "/ovation.v1.OpsService/";
-    bind(table, ops + "FindUser", *this, &service::find);
-    bind(table, ops + "BanUser", *this, &service::ban);
-    bind(table, ops + "GrantRole", *this, &service::grant_role);
-    bind(table, ops + "ListAudit", *this, &service::list_audit);
+    bind_rpc(table, ops + "FindUser", *this, &service::find);
+    bind_rpc(table, ops + "BanUser", *this, &service::ban);
+    bind_rpc(table, ops + "GrantRole", *this, &service::grant_role);
+    bind_rpc(table, ops + "ListAudit", *this, &service::list_audit);
     gate.resolve(v1::RELATION_OWN, "session_id", [this](const caller& who, std::int64_t id) -> awaitable<result<bool>> {
         return [](cores& all, user_id user, std::int64_t session) -> awaitable<result<bool>> {
             OVATION_CO_TRY(auto r, co_await all.db().query(sql::session_owner, pg::with(session)));

@@ -138,10 +138,10 @@ v1::SplitRule to_proto(const split_rule& r) {
 
 void service::register_with(rpc_table& table) {
     const std::string prefix = "/ovation.v1.LedgerService/";
-    bind(table, prefix + "GetWallet", *this, &service::get_wallet);
-    bind(table, prefix + "ListPostings", *this, &service::list_postings);
-    bind(table, prefix + "SetDailyLimit", *this, &service::set_daily_limit);
-    bind(table, prefix + "GetLedgerHealth", *this, &service::get_health);
+    bind_rpc(table, prefix + "GetWallet", *this, &service::get_wallet);
+    bind_rpc(table, prefix + "ListPostings", *this, &service::list_postings);
+    bind_rpc(table, prefix + "SetDailyLimit", *this, &service::set_daily_limit);
+    bind_rpc(table, prefix + "GetLedgerHealth", *this, &service::get_health);
 }
 
 awaitable<result<v1::GetWalletResponse>> service::wallet_of(user_id user) {

@@ -1,0 +1,1 @@
+select 1 from channels.channel where id = $1 and agent_id = $2

@@ -1,0 +1,45 @@
+#include "gifts/announcer.hpp"
+
+#include "base/limits.hpp"
+
+namespace ovation::gifts {
+
+void announcer::on_commit(std::vector<ledger::committed_gift>& gifts, entry_seq head) {
+    const auto now = clock_.now_ms();
+    if (now - swept_ms_ > limits::combo_window_ms) sweep(now);
+    for (auto& g : gifts) {
+        // A replay of long ago is not shown again; one of a COMMIT whose answer was lost is shown now.
+        if (g.seq <= shown_.load()) continue;
+        const auto* context = dynamic_cast<const gift_context*>(g.command->context.get());
+        if (!context) continue;
+        auto& c = combos_[{g.command->payer.value, context->singer.value, context->gift.value, g.command->room.value}];
+        if (now - c.last_ms > limits::combo_window_ms) c = {g.seq.value, 0, 0};
+        c.total += g.command->quantity;
+        c.last_ms = now;
+        g.answer->note_id = c.id;
+        g.answer->note_total = c.total;
+
+        auto shown = std::make_shared<v1::GiftShown>();
+        shown->set_entry_seq(g.seq.value);
+        shown->set_user_id(g.command->payer.value);
+        shown->set_name(context->sender_name);
+        shown->set_gift_id(context->gift.value);
+        shown->set_quantity(g.command->quantity);
+        shown->set_coins(context->coins);
+        shown->set_combo_id(c.id);
+        shown->set_combo_total(c.total);
+        shown->set_singer_id(context->singer.value);
+        shown->set_performance_id(g.command->performance.value);
+        if (context->song_position) shown->set_song_position(*context->song_position);
+        shown->set_at_ms(now);
+        display_.show(g.command->room, std::move(shown));
+    }
+    shown_ = std::max(shown_.load(), head);
+}
+
+void announcer::sweep(std::int64_t now) {
+    swept_ms_ = now;
+    std::erase_if(combos_, [now](const auto& c) { return now - c.second.last_ms > limits::combo_window_ms; });
+}
+
+}  // namespace ovation::gifts

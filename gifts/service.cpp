@@ -1,0 +1,168 @@
+#include "gifts/service.hpp"
+
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+
+#include "base/money.hpp"
+#include "gifts/sql.hpp"
+
+namespace ovation::gifts {
+namespace {
+
+// One sentence for each refusal of the ledger: what happened, that nothing was charged, what to do.
+fault refusal(ledger::status s) {
+    using ledger::status;
+    switch (s) {
+        case status::key_reused: return precondition("key_reused", "This key belongs to another gift. Nothing was charged; send with a new key.");
+        case status::insufficient_coins: return precondition("insufficient_coins", "You do not have enough coins. Nothing was charged; top up and send again.");
+        case status::account_frozen: return precondition("account_frozen", "This wallet is frozen. Nothing was charged; ask support.");
+        case status::spend_limit: return precondition("spend_limit", "This would pass your limit for today. Nothing was charged; the limit can be raised for tomorrow.");
+        case status::unknown_account: return precondition("no_wallet", "This account has no wallet yet. Log in again.");
+        case status::posted:
+        case status::replayed:
+        case status::refused_by_caller:
+        case status::invalid:
+        case status::unknown_route: break;
+    }
+    return internal_fault("The gift could not be paid. Nothing was charged.");
+}
+
+v1::SendGiftResponse response(const ledger::outcome& o, std::int64_t coins) {
+    v1::SendGiftResponse out;
+    out.set_entry_seq(o.seq.value);
+    out.set_coins(coins);
+    out.set_balance_coins(o.paid / micros_per_coin);
+    out.set_gift_only_coins(o.gift_only / micros_per_coin);
+    out.set_bonus_coins(o.bonus / micros_per_coin);
+    out.set_replayed(o.state == ledger::status::replayed);
+    out.set_combo_id(o.note_id);
+    out.set_combo_total(o.note_total);
+    return out;
+}
+}  // namespace
+
+void service::register_with(rpc_table& table) {
+    const std::string prefix = "/ovation.v1.GiftService/";
+    bind_rpc(table, prefix + "ListGifts", *this, &service::list);
+    bind_rpc(table, prefix + "SendGift", *this, &service::send);
+    bind_rpc(table, prefix + "GetGiftSend", *this, &service::get_send);
+    bind_rpc(table, prefix + "GetBoard", *this, &service::get_board);
+}
+
+awaitable<result<void>> service::load() {
+    OVATION_CO_TRY(auto loaded, co_await catalogue::load(p_.all.db()));
+    std::atomic_store(&catalogue_, std::move(loaded));
+    co_return result<void>{};
+}
+
+awaitable<result<v1::ListGiftsResponse>> service::list(granted, v1::ListGiftsRequest) { co_return gifts()->listing(); }
+
+awaitable<result<v1::SendGiftResponse>> service::send(granted who, v1::SendGiftRequest request) {
+    // Static checks.
+    const auto key = uuid::parse(request.key());
+    if (!key || key->version() != 7) co_return invalid("key", "must be a UUID version 7 that the client makes for this gift.");
+    if (std::ranges::find(quantities, request.quantity()) == quantities.end()) co_return invalid("quantity", "one of 1, 10, 66, 99, 188, 520, 1314.");
+    if (request.room_id() <= 0) co_return invalid("room_id", "say in which room.");
+    const auto catalogue = gifts();
+    const auto* asked = catalogue->version(gift_id(request.gift_id()), request.price_version());
+    const auto* current = catalogue->current(gift_id(request.gift_id()));
+    if (!asked && !current) co_return invalid("gift_id", "there is no such gift.");
+    if (!asked) co_return invalid("price_version", "there is no such price.");
+    const auto price_coins = checked_multiply(asked->price_coins, request.quantity());
+    if (!price_coins || *price_coins > limits::send_cap_coins)
+        co_return invalid("quantity", fmt::format("one send is at most {} coins.", limits::send_cap_coins));
+    if (const auto wait = sends_.take(who.user()); wait > 0) co_return exhausted("too_many_gifts", "Too many gifts at once. Nothing was charged; try again in a moment.", wait);
+    if (who.who().deadline_ms != 0 && p_.clock.steady_ms() >= who.who().deadline_ms) {
+        fault late = unavailable("deadline_exceeded", "The time was over before the gift was paid. Nothing was charged.");
+        late.kind = code::deadline_exceeded;
+        co_return late;
+    }
+
+    // What may refuse a new key but not a known one: the ledger then only looks the key up.
+    std::optional<fault> if_new;
+    const auto now = p_.clock.now_ms();
+    if (key->time_ms() < now - limits::gift_key_past_ms) if_new = precondition("key_expired", "This key is older than 7 days. Nothing was charged; send with a new key.");
+    else if (key->time_ms() > now + limits::gift_key_future_ms) if_new = precondition("key_expired", "This key's time lies more than an hour ahead. Set your clock by the server's and send with a new key.");
+    else if (asked != current) if_new = precondition("price_changed", "The price of this gift has changed. Nothing was charged; look at the new price and send again.");
+    stage_route route;
+    if (!if_new) {
+        auto found = co_await p_.routes.route_of(room_id(request.room_id()), user_id(request.to_singer_id()));
+        if (found) route = *found;
+        else if_new = found.error();
+    }
+
+    auto context = std::make_shared<gift_context>();
+    context->sender_name = who.who().name;
+    context->singer = route.singer;
+    context->gift = gift_id(request.gift_id());
+    context->coins = *price_coins;
+    context->song_position = route.song_position;
+    ledger::gift_command command;
+    command.key = *key;
+    command.payer = who.user();
+    command.route = route.route;
+    command.price = *price_coins * micros_per_coin;
+    command.item = asked->item;
+    command.quantity = request.quantity();
+    command.room = room_id(request.room_id());
+    command.performance = route.performance;
+    command.lookup_only = if_new.has_value();
+    command.context = std::move(context);
+    OVATION_CO_TRY(const auto done, co_await p_.queue.post(std::move(command)));
+    if (done.state == ledger::status::refused_by_caller) co_return *if_new;
+    if (done.state != ledger::status::posted && done.state != ledger::status::replayed) co_return refusal(done.state);
+    co_return response(done, *price_coins);
+}
+
+awaitable<result<v1::GetGiftSendResponse>> service::get_send(granted who, v1::GetGiftSendRequest request) {
+    const auto key = uuid::parse(request.key());
+    if (!key) co_return invalid("key", "must be the UUID that the gift was sent with.");
+    // In flight first: a key that is committed in between is then found below.
+    const bool waiting = p_.queue.in_flight(*key);
+    // Only the writer can say "not found"; another node would be reading behind it.
+    if (!p_.queue.is_writer()) co_return unavailable("not_the_writer", "This cannot be answered at the moment. Ask again.");
+    OVATION_CO_TRY(auto r, co_await p_.all.db().query(sql::gift_by_key, pg::with(key->text(), who.user())));
+    v1::GetGiftSendResponse out;
+    if (!r.empty()) {
+        out.set_state(v1::GIFT_SEND_STATE_DONE);
+        auto& s = *out.mutable_result();
+        s.set_entry_seq(r.number(0, 0));
+        s.set_coins(r.number(0, 1) / micros_per_coin);
+        s.set_balance_coins(r.number(0, 2) / micros_per_coin);
+        s.set_gift_only_coins(r.number(0, 3) / micros_per_coin);
+        s.set_bonus_coins(r.number(0, 4) / micros_per_coin);
+        s.set_replayed(true);
+    } else {
+        out.set_state(waiting ? v1::GIFT_SEND_STATE_IN_FLIGHT : v1::GIFT_SEND_STATE_NOT_FOUND);
+    }
+    co_return out;
+}
+
+awaitable<result<v1::GetBoardResponse>> service::get_board(granted who, v1::GetBoardRequest request) {
+    co_return co_await p_.ranking.get(p_.all.db(), request, who.user());
+}
+
+awaitable<result<std::vector<v1::GiftShown>>> service::shown_since(room_id room, entry_seq after, int limit) {
+    OVATION_CO_TRY(auto r, co_await p_.all.db().query(sql::gifts_of_room_since, pg::with(room, after.value, limit)));
+    std::vector<v1::GiftShown> out;
+    const auto catalogue = gifts();
+    for (int i = 0; i < r.size(); ++i) {
+        auto& g = out.emplace_back();
+        g.set_entry_seq(r.number(i, 0));
+        g.set_user_id(r.number(i, 1));
+        g.set_name(r.string(i, 2));
+        if (const auto* item = catalogue->item(r.number(i, 3))) g.set_gift_id(item->gift.value);
+        g.set_quantity(static_cast<int>(r.number(i, 4)));
+        g.set_coins(r.number(i, 5) / micros_per_coin);
+        g.set_singer_id(r.number(i, 6));
+        g.set_performance_id(r.number(i, 7));
+        g.set_at_ms(r.number(i, 8));
+        g.set_combo_id(g.entry_seq());
+        g.set_combo_total(g.quantity());
+        g.set_earlier(true);
+    }
+    co_return out;
+}
+
+}  // namespace ovation::gifts

@@ -1,0 +1,1 @@
+select count(*) from gifts.board_bucket

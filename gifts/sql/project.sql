@@ -1,0 +1,18 @@
+with old as (select seq from gifts.board_cursor for update),
+upto as (select least((select seq from ledger.head), old.seq + $2) as seq, old.seq as after from old),
+news as (
+  select g.seq, g.price / 10000 as coins, g.room, t.channel_id, g.payer, t.singer_user, (g.at at time zone $1)::date as day
+  from ledger.gift g join ledger.route t on t.id = g.route, upto where g.seq > upto.after and g.seq <= upto.seq
+),
+counted as (
+  select s.scope, s.scope_id, s.subject, s.subject_id, n.day, sum(n.coins)::bigint as coins, max(n.seq) as reached
+  from news n cross join lateral (values (1, 0::bigint, 1, n.payer), (2, n.channel_id, 1, n.payer), (3, n.room, 1, n.payer),
+    (1, 0::bigint, 2, n.singer_user), (2, n.channel_id, 2, n.singer_user), (3, n.room, 2, n.singer_user)) as s (scope, scope_id, subject, subject_id)
+  group by 1, 2, 3, 4, 5
+),
+written as (
+  insert into gifts.board_bucket as b (scope, scope_id, subject, subject_id, day, coins, reached)
+  select scope, scope_id, subject, subject_id, day, coins, reached from counted
+  on conflict (scope, scope_id, subject, day, subject_id) do update set coins = b.coins + excluded.coins, reached = excluded.reached
+)
+update gifts.board_cursor c set seq = upto.seq from upto where upto.seq > c.seq returning c.seq

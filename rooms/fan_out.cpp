@@ -1,0 +1,197 @@
+// Encoding once, sending to all. Who keeps up gets the whole flush as one non-blocking send of shared bytes; who does not
+// gets references in an outbox and is drained when the socket takes bytes again.
+#include <google/protobuf/util/json_util.h>
+
+#include <algorithm>
+
+#include "rooms/room.hpp"
+
+namespace ovation::rooms {
+namespace {
+constexpr std::size_t at_once_below = 200;     // listeners: flush without a tick
+constexpr std::int64_t tick_ms_max = 50;
+constexpr std::size_t full_tick_at = 5'000;
+
+enum variant : std::size_t { proto_media = 0, proto_plain = 1, json_plain = 2 };
+variant variant_of(const member& m) {
+    if (m.wire == encoding::json) return json_plain;
+    return m.wants_media ? proto_media : proto_plain;
+}
+}  // namespace
+
+shared_bytes room::encode(encoding e, const v1::ServerFrame& frame) const {
+    std::string payload;
+    if (e == encoding::json) {
+        google::protobuf::util::JsonPrintOptions options;
+        options.preserve_proto_field_names = false;
+        if (!google::protobuf::util::MessageToJsonString(frame, &payload, options).ok()) payload = "{}";
+    } else {
+        frame.SerializeToString(&payload);
+    }
+    return std::make_shared<const std::string>(p_.frame(e, payload));
+}
+
+void room::publish(event_class kind, int key, v1::ServerFrame frame, std::int64_t entry_seq) {
+    event e{kind, key, entry_seq, std::make_shared<const v1::ServerFrame>(std::move(frame))};
+    if (kind == event_class::media) {
+        media_kept_.push_back(e);
+        if (media_kept_.size() > limits::media_kept_for_joiner) media_kept_.pop_front();
+    }
+    pending_.push_back(std::move(e));
+    if (kind == event_class::media || members_.size() < at_once_below) {
+        if (kind == event_class::media) return flush();
+        if (flush_due_) return;
+        flush_due_ = true;
+        // After what else this turn of the loop brings.
+        asio::post(p_.home.context, [self = shared_from_this()] {
+            self->flush_due_ = false;
+            self->flush();
+        });
+        return;
+    }
+    if (flush_due_) return;
+    flush_due_ = true;
+    flush_timer_.expires_after(std::chrono::milliseconds(tick_ms_max * static_cast<std::int64_t>(std::min(members_.size(), full_tick_at)) / static_cast<std::int64_t>(full_tick_at)));
+    flush_timer_.async_wait([self = shared_from_this()](error_code) {
+        self->flush_due_ = false;
+        self->flush();
+    });
+}
+
+void room::publish_numbered(v1::ServerFrame frame, std::int64_t entry_seq) {
+    frame.set_offset(++offset_);
+    entry_seq_ = std::max(entry_seq_, entry_seq);
+    history_.push_back({p_.clock.steady_ms(), std::make_shared<const v1::ServerFrame>(frame)});
+    if (history_.size() > limits::history_events_max) history_.pop_front();
+    publish(event_class::gift, 0, std::move(frame), entry_seq);
+}
+
+void room::flush() {
+    if (!sending_.empty() || pending_.empty()) return;  // a flush under way takes the rest along when it ends
+    sending_.swap(pending_);
+    sending_bytes_.assign(sending_.size(), {});
+    batch_ = {};
+    next_member_ = 0;
+    sending_until_ = members_.size();  // who joins from here on has it in the snapshot
+    send_slice();
+}
+
+// Everything published so far goes out now: whoever is welcomed next has it in the snapshot and must not get it twice.
+void room::settle() {
+    while (!sending_.empty() || !pending_.empty()) {
+        if (sending_.empty()) flush();
+        while (!sending_.empty()) send_some(sending_until_);
+    }
+}
+
+void room::send_slice() {
+    if (sending_.empty()) return;  // settled meanwhile
+    send_some(std::min(sending_until_, next_member_ + limits::sends_per_slice));
+    if (!sending_.empty()) asio::post(p_.home.context, [self = shared_from_this()] { self->send_slice(); });
+    else if (!pending_.empty()) flush();
+}
+
+void room::send_some(std::size_t until) {
+    const auto now = p_.clock.steady_ms();
+    for (; next_member_ < until; ++next_member_) {
+        const auto who = members_[next_member_];
+        if (!who->out) continue;
+        if (who->joining) {
+            for (const auto& e : sending_)
+                if (e.kind == event_class::gift || e.kind == event_class::chat) who->held.emplace_back(e.entry_seq, e.frame);
+            continue;
+        }
+        const auto v = variant_of(*who);
+        const auto wire = v == json_plain ? encoding::json : encoding::proto;
+        const auto which = static_cast<std::size_t>(wire);
+        const auto bytes_of = [&](std::size_t i) -> shared_bytes& {
+            auto& b = sending_bytes_[i][which];
+            if (!b) b = encode(wire, *sending_[i].frame);
+            return b;
+        };
+        if (!who->waiting.empty()) {
+            for (std::size_t i = 0; i < sending_.size(); ++i)
+                if (v == proto_media || sending_[i].kind != event_class::media) who->waiting.push(sending_[i].kind, sending_[i].key, bytes_of(i), now);
+            continue;
+        }
+        if (!batch_[v]) {
+            auto all = std::make_shared<std::string>();
+            for (std::size_t i = 0; i < sending_.size(); ++i)
+                if (v == proto_media || sending_[i].kind != event_class::media) *all += *bytes_of(i);
+            batch_[v] = std::move(all);
+        }
+        if (batch_[v]->empty()) continue;
+        p_.numbers.frames.add();
+        auto taken = who->out->write_some(*batch_[v]);
+        if (taken < 0 || static_cast<std::size_t>(taken) == batch_[v]->size()) continue;
+        // Behind from here on: the cut frame first, then the rest by class.
+        auto left = static_cast<std::size_t>(taken);
+        for (std::size_t i = 0; i < sending_.size(); ++i) {
+            if (v != proto_media && sending_[i].kind == event_class::media) continue;
+            const auto& bytes = bytes_of(i);
+            if (left >= bytes->size()) left -= bytes->size();
+            else if (left > 0) {
+                who->waiting.push_rest(bytes, left, now);
+                left = 0;
+            } else who->waiting.push(sending_[i].kind, sending_[i].key, bytes, now);
+        }
+        drain(who);
+    }
+    if (next_member_ < sending_until_) return;
+    sending_.clear();
+    sending_bytes_.clear();
+    batch_ = {};
+}
+
+void room::drain(const member_ptr& who) {
+    if (who->writing || !who->out) return;
+    while (true) {
+        const auto now = p_.clock.steady_ms();
+        auto* next = who->waiting.front(now);
+        if (!next) {
+            const auto skipped = who->waiting.take_skipped();
+            if (skipped == 0) return;
+            v1::ServerFrame f;
+            f.mutable_chat_skipped()->set_count(skipped);
+            who->waiting.push(event_class::state, -1, encode(who->wire, f), now);
+            continue;
+        }
+        const auto taken = who->out->write_some(std::string_view(*next->bytes).substr(next->offset));
+        if (taken < 0) return;
+        if (taken > 0) who->waiting.sent(static_cast<std::size_t>(taken));
+        else {
+            who->writing = true;
+            who->out->wait_writable([self = shared_from_this(), who] {
+                who->writing = false;
+                self->drain(who);
+            });
+            return;
+        }
+    }
+}
+
+void room::send_now(const member_ptr& who, const shared_bytes& bytes, event_class kind, int key) {
+    if (!who->out) return;
+    who->waiting.push(kind, key, bytes, p_.clock.steady_ms());
+    drain(who);
+}
+
+// Answers are never dropped; they keep the order of the gift class.
+void room::reply(const member_ptr& who, v1::ServerFrame frame) {
+    if (who->out) send_now(who, encode(who->wire, frame), event_class::gift, 0);
+}
+
+void room::refuse(const member_ptr& who, std::uint64_t request_id, const fault& why) {
+    v1::ServerFrame f;
+    f.set_request_id(request_id);
+    auto& r = *f.mutable_refused();
+    r.set_code(std::string(code_name(why.kind)));
+    r.set_message(why.message);
+    r.mutable_detail()->set_reason(why.reason);
+    r.mutable_detail()->set_retryable(why.retryable);
+    r.mutable_detail()->set_retry_after_ms(why.retry_after_ms);
+    r.mutable_detail()->set_field(pg::sqlstate(why).empty() ? why.field : "");
+    reply(who, std::move(f));
+}
+
+}  // namespace ovation::rooms

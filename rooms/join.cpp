@@ -1,0 +1,112 @@
+// Joining without a gap: subscribe, then snapshot, then what was missed, then live events. While the books are read, live
+// events for the newcomer are held back; what the books already told is dropped from them.
+#include <algorithm>
+
+#include "rooms/room.hpp"
+#include "rooms/sql.hpp"
+
+namespace ovation::rooms {
+namespace {
+constexpr int missed_max = 2'000;
+}
+
+awaitable<result<void>> room::enter(member_ptr who, v1::Enter request, std::uint64_t request_id) {
+    const auto user = who->who.user;
+    if (const auto k = facts_.kicked_until_ms.find(user); user && k != facts_.kicked_until_ms.end() && k->second > p_.clock.now_ms())
+        co_return denied("kicked", "The room's staff has asked you to leave for a while.");
+    if (user) {
+        const auto sockets = std::ranges::count_if(members_, [&](const member_ptr& m) { return m->who.user == user; });
+        // The newest socket wins: the oldest one is most likely a dead page.
+        if (sockets >= limits::sockets_per_user) {
+            const auto oldest = std::ranges::find_if(members_, [&](const member_ptr& m) { return m->who.user == user; });
+            if ((*oldest)->out) (*oldest)->out->close(close_too_many, "too many sockets");
+        }
+    }
+    who->joining = true;
+    members_.push_back(who);
+    p_.numbers.listeners.add(1);
+    auto welcomed = co_await welcome(who, std::move(request), request_id);
+    if (!welcomed) leave(who);
+    co_return welcomed;
+}
+
+awaitable<result<void>> room::welcome(member_ptr who, v1::Enter request, std::uint64_t request_id) {
+    std::vector<v1::GiftShown> missed;
+    v1::ServerFrame f;
+    f.set_request_id(request_id);
+    auto& w = *f.mutable_welcome();
+    if (who->who.user) {
+        auto balance = co_await p_.wallets.balance_of(who->who.user);
+        if (balance) *w.mutable_balance() = std::move(*balance);
+    }
+    const auto& resume = request.resume();
+    const bool asks = request.has_resume();
+    bool same_epoch = asks && resume.epoch() == epoch_;
+    if (same_epoch && resume.offset() < offset_ && (history_.empty() || history_.front().frame->offset() > resume.offset() + 1)) {
+        // Longer away than the room remembers: the books know the gifts of the last ten minutes, the page reloads the rest.
+        same_epoch = false;
+        w.set_reload(true);
+    }
+    if (asks && !same_epoch) {
+        auto gifts = co_await p_.journal.gifts_since(room_id(facts_.shown.id()), entry_seq(resume.entry_seq()), missed_max);
+        if (!gifts) co_return gifts.error();
+        missed = std::move(*gifts);
+        if (missed.size() == missed_max) w.set_reload(true);
+    }
+    if (!who->out) co_return unavailable("gone", "The connection is gone.");
+
+    settle();
+    // No suspension from here on: snapshot, missed events, held events and the switch to live are one step.
+    w.set_epoch(epoch_);
+    w.set_offset(same_epoch ? resume.offset() : offset_);
+    w.set_server_time_ms(p_.clock.now_ms());
+    *w.mutable_room() = snapshot();
+    *w.mutable_stage() = stage_now();
+    for (const auto& c : chat_) *w.add_chat() = c;
+    w.set_resumed(asks);
+    w.set_user_id(who->who.user.value);
+    for (int role = v1::ROLE_AUDIENCE; role <= v1::ROLE_SERVICE; ++role)
+        if (who->who.roles.has(role)) w.add_roles(static_cast<v1::Role>(role));
+    w.set_staff(is_staff(who->who));
+    w.set_entry_seq(entry_seq_);
+    reply(who, std::move(f));
+    if (supporters_) send_now(who, encode(who->wire, *supporters_), event_class::state, 3);
+    std::int64_t told = 0;
+    for (auto& g : missed) {
+        told = std::max(told, g.entry_seq());
+        v1::ServerFrame one;
+        *one.mutable_gift() = std::move(g);
+        reply(who, std::move(one));
+    }
+    if (same_epoch)
+        for (const auto& past : history_)
+            if (past.frame->offset() > resume.offset()) reply(who, *past.frame);
+    // Held: everything since the subscription. In the same epoch the history above has told it; else the books told up to `told`.
+    if (!same_epoch)
+        for (const auto& [seq, frame] : who->held)
+            if (frame->has_gift() ? seq > told && frame->offset() > 0 : frame->has_moderation()) reply(who, *frame);
+    who->held.clear();
+    who->joining = false;
+    if (who->wants_media)
+        for (const auto& m : media_kept_) send_now(who, encode(who->wire, *m.frame), event_class::media, 0);
+    if (is_singer(who->who.user) && !on_stage_ && stage_.state() == v1::Stage::STATE_RECONNECTING) publish_stage();
+    co_return result<void>{};
+}
+
+void room::leave(const member_ptr& who) {
+    who->out = nullptr;
+    const auto at = std::ranges::find(members_, who);
+    if (at == members_.end()) return;
+    const auto index = static_cast<std::size_t>(at - members_.begin());
+    p_.numbers.listeners.add(-1);
+    p_.numbers.media_dropped.add(who->waiting.dropped_media());
+    members_.erase(at);
+    // A flush under way counts by position.
+    if (!sending_.empty()) {
+        if (index < next_member_) --next_member_;
+        if (index < sending_until_) --sending_until_;
+    }
+    if (who == on_stage_) singer_gone();
+}
+
+}  // namespace ovation::rooms

@@ -1,0 +1,55 @@
+// What waits for one listener who is behind: references to shared frames, with a policy for each class of event
+// (design.md section 4). A listener who keeps up has none.
+#pragma once
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace ovation::rooms {
+
+using shared_bytes = std::shared_ptr<const std::string>;
+
+enum class event_class { media, chat, state, gift };
+
+struct waiting_frame {
+    shared_bytes bytes;
+    std::int64_t at_ms = 0;
+    std::size_t offset = 0;  // bytes of it that have gone out
+};
+
+class outbox {
+public:
+    // media_age_ms: the buffer that the listener declared + 400 ms, at most 2.5 s.
+    explicit outbox(std::int64_t media_age_ms) : media_age_ms_(media_age_ms) {}
+
+    // `key`: what a newer state of the same thing replaces.
+    void push(event_class kind, int key, shared_bytes bytes, std::int64_t now_ms);
+    // The rest of a frame that went out in part: must go first.
+    void push_rest(shared_bytes bytes, std::size_t offset, std::int64_t now_ms) { partial_ = waiting_frame{std::move(bytes), now_ms, offset}; }
+    // The frame to send now; call sent() with what the socket took.
+    waiting_frame* front(std::int64_t now_ms);
+    void sent(std::size_t bytes);
+
+    [[nodiscard]] bool empty() const { return !partial_ && gift_.empty() && state_.empty() && media_.empty() && chat_.empty() && skipped_chat_ == 0; }
+    // Gift-class events may not be dropped: over its limit the listener must go and resume.
+    [[nodiscard]] bool too_far_behind(std::int64_t now_ms) const;
+    // Chat messages dropped since last asked, to be told.
+    std::uint32_t take_skipped() { return std::exchange(skipped_chat_, 0); }
+    [[nodiscard]] std::uint64_t dropped_media() const { return dropped_media_; }
+
+private:
+    void trim(std::int64_t now_ms);
+    std::int64_t media_age_ms_;
+    std::optional<waiting_frame> partial_;
+    std::deque<waiting_frame> gift_, media_, chat_;
+    std::map<int, waiting_frame> state_;
+    std::deque<int> state_order_;
+    std::size_t gift_bytes_ = 0;
+    std::uint32_t skipped_chat_ = 0;
+    std::uint64_t dropped_media_ = 0;
+};
+
+}  // namespace ovation::rooms

@@ -1,0 +1,239 @@
+#include "rooms/room.hpp"
+
+#include <algorithm>
+
+#include "base/crypto.hpp"
+#include "base/log.hpp"
+#include "base/text.hpp"
+#include "rooms/sql.hpp"
+
+namespace ovation::rooms {
+namespace {
+enum state_key : int { key_presence = 1, key_stage = 2, key_supporters = 3, key_show = 4 };
+constexpr std::int64_t presence_every_ms = 1'000;
+constexpr std::int64_t supporters_every_ms = 2'000;
+}  // namespace
+
+room::room(room_parts parts, room_facts facts) : p_(parts), facts_(std::move(facts)), flush_timer_(parts.home.context), epoch_(crypto::random_token().substr(0, 12)) {
+    entry_seq_ = p_.journal.announced().value;
+    if (facts_.shown.show_id() != 0) p_.numbers.live_rooms.add(1);
+}
+
+bool room::is_staff(const caller& who) const {
+    return who.user && (is_singer(who.user) || facts_.helpers.contains(who.user) || who.user == facts_.agent || who.roles.has(v1::ROLE_OPS));
+}
+
+v1::Room room::snapshot() const {
+    auto out = facts_.shown;
+    out.set_listeners(static_cast<std::int32_t>(members_.size()));
+    out.set_song_id(stage_.song_id());
+    out.set_song_title(stage_.song_title());
+    out.clear_helper_ids();
+    for (const auto h : facts_.helpers) out.add_helper_ids(h.value);
+    return out;
+}
+
+void room::spawn(std::string_view name, awaitable<void> task) {
+    ++busy_;
+    p_.home.tasks.spawn(name, [](std::shared_ptr<room> self, awaitable<void> body) -> awaitable<void> {
+        co_await std::move(body);
+        --self->busy_;
+    }(shared_from_this(), std::move(task)));
+}
+
+void room::handle(const member_ptr& who, granted proof, v1::ClientFrame command) {
+    const auto request = command.request_id();
+    switch (command.command_case()) {
+        case v1::ClientFrame::kPing: {
+            v1::ServerFrame f;
+            f.set_request_id(request);
+            f.mutable_pong()->set_sent_at_ms(command.ping().sent_at_ms());
+            f.mutable_pong()->set_server_time_ms(p_.clock.now_ms());
+            return reply(who, std::move(f));
+        }
+        case v1::ClientFrame::kSendChat: return chat(who, request, command.send_chat().text());
+        case v1::ClientFrame::kSendGift:
+            return spawn("send_gift", send_gift(who, std::move(proof), request, std::move(*command.mutable_send_gift())));
+        case v1::ClientFrame::kTakeStage: return take_stage(who, request);
+        case v1::ClientFrame::kLeaveStage: return leave_stage(who, request);
+        case v1::ClientFrame::kPickSong: return spawn("pick_song", pick_song(who, request, command.pick_song().song_id()));
+        case v1::ClientFrame::kControlSong: return control_song(who, request, command.control_song());
+        case v1::ClientFrame::kMedia: return media(who, request, std::move(*command.mutable_media()));
+        case v1::ClientFrame::kEnter: return refuse(who, request, precondition("already_entered", "One socket is in one room. Open another one."));
+        case v1::ClientFrame::COMMAND_NOT_SET: return refuse(who, request, invalid("command", "this frame carries no command that this server knows."));
+    }
+}
+
+void room::done(const member_ptr& who, std::uint64_t request_id) {
+    v1::ServerFrame f;
+    f.set_request_id(request_id);
+    f.mutable_done();
+    reply(who, std::move(f));
+}
+
+void room::chat(const member_ptr& who, std::uint64_t request_id, const std::string& raw) {
+    const std::string text(text::trim(raw));
+    const auto length = text::characters(text);
+    if (!length || *length == 0 || *length > limits::chat_characters_max || text::has_control(text))
+        return refuse(who, request_id, invalid("text", "a message has 1 to 200 characters."));
+    if (const auto m = facts_.muted_until_ms.find(who->who.user); m != facts_.muted_until_ms.end() && m->second > p_.clock.now_ms())
+        return refuse(who, request_id, denied("muted", "The room's staff has muted you for a while."));
+    std::string lower = text;
+    for (auto& c : lower)
+        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    for (const auto& word : p_.refused_words)
+        if (lower.find(word) != std::string::npos) return refuse(who, request_id, invalid("text", "this contains a word that is not used here. Say it in another way."));
+    if (const auto wait = p_.chat_rate.take(who->who.user); wait > 0) return refuse(who, request_id, exhausted("chat_too_fast", "Slowly: one message a second.", wait));
+
+    v1::ServerFrame f;
+    auto& message = *f.mutable_chat();
+    message.set_id(next_chat_++);
+    message.set_user_id(who->who.user.value);
+    message.set_name(who->who.name);
+    message.set_text(text);
+    message.set_at_ms(p_.clock.now_ms());
+    if (is_singer(who->who.user)) message.set_tag("singer");
+    else if (facts_.helpers.contains(who->who.user)) message.set_tag("helper");
+    else if (is_staff(who->who)) message.set_tag("staff");
+    chat_.push_back(message);
+    if (chat_.size() > limits::chat_kept) chat_.pop_front();
+    publish(event_class::chat, 0, std::move(f));
+    if (request_id != 0) done(who, request_id);
+}
+
+awaitable<void> room::send_gift(member_ptr who, granted proof, std::uint64_t request_id, v1::SendGiftRequest request) {
+    if (request.room_id() == 0) request.set_room_id(facts_.shown.id());
+    if (request.room_id() != facts_.shown.id()) {
+        refuse(who, request_id, invalid("room_id", "this socket is in another room."));
+        co_return;
+    }
+    auto sent = co_await p_.gifts.send(std::move(proof), std::move(request));
+    if (!sent) {
+        refuse(who, request_id, sent.error());
+        co_return;
+    }
+    v1::ServerFrame f;
+    f.set_request_id(request_id);
+    *f.mutable_gift_sent() = std::move(*sent);
+    reply(who, std::move(f));
+}
+
+void room::show_gift(std::shared_ptr<const v1::GiftShown> gift) {
+    v1::ServerFrame f;
+    *f.mutable_gift() = *gift;
+    supporters_stale_ = true;
+    publish_numbered(std::move(f), gift->entry_seq());
+}
+
+void room::show_opened(std::int64_t show, std::int64_t at_ms) {
+    if (facts_.shown.show_id() == show) return;
+    if (facts_.shown.show_id() == 0) p_.numbers.live_rooms.add(1);
+    facts_.shown.set_show_id(show);
+    facts_.shown.set_show_started_at_ms(at_ms);
+    // A singer who does not come to the stage in time does not keep a room open for ever.
+    singer_until_ms_ = on_stage_ ? 0 : p_.clock.steady_ms() + limits::stage_kept_ms * 10;
+    v1::ServerFrame f;
+    f.mutable_show()->set_show_id(show);
+    f.mutable_show()->set_open(true);
+    publish(event_class::state, key_show, std::move(f));
+}
+
+awaitable<result<void>> room::end_show() {
+    const auto show = facts_.shown.show_id();
+    if (show == 0) co_return result<void>{};
+    // Closed for gifts first: whatever is sent from here on is refused before payment.
+    facts_.shown.set_show_id(0);
+    p_.numbers.live_rooms.add(-1);
+    save_performance(true);
+    on_stage_ = nullptr;
+    singer_until_ms_ = 0;
+    const auto version = stage_.version();
+    stage_ = {};
+    stage_.set_version(version);
+    route_ = {};
+    media_kept_.clear();
+    publish_stage();
+    v1::ServerFrame f;
+    f.mutable_show()->set_show_id(show);
+    f.mutable_show()->set_open(false);
+    publish(event_class::state, key_show, std::move(f));
+    auto ended = co_await p_.home.db.query(sql::end_show, pg::with(show));
+    if (!ended) co_return ended.error();
+    log::info("rooms", "show_ended", "room_id={} show_id={}", facts_.shown.id(), show);
+    co_return result<void>{};
+}
+
+void room::helper_changed(user_id user, const std::string& name, bool removed) {
+    if (removed) facts_.helpers.erase(user);
+    else facts_.helpers.insert(user);
+    restrained(user, name, "", 0, removed ? v1::Moderation::KIND_HELPER_REMOVED : v1::Moderation::KIND_HELPER_NAMED);
+}
+
+void room::restrained(user_id user, const std::string& name, const std::string& reason, std::int64_t until_ms, v1::Moderation::Kind kind) {
+    if (kind == v1::Moderation::KIND_MUTED) facts_.muted_until_ms[user] = until_ms;
+    if (kind == v1::Moderation::KIND_UNMUTED) facts_.muted_until_ms.erase(user);
+    if (kind == v1::Moderation::KIND_KICKED) facts_.kicked_until_ms[user] = until_ms;
+    v1::ServerFrame f;
+    auto& m = *f.mutable_moderation();
+    m.set_kind(kind);
+    m.set_user_id(user.value);
+    m.set_name(name);
+    m.set_reason(reason);
+    m.set_until_ms(until_ms);
+    publish_numbered(std::move(f), 0);
+    if (kind == v1::Moderation::KIND_KICKED) {
+        flush();
+        close_sockets(user, {}, close_kicked, "kicked");
+    }
+}
+
+void room::close_sockets(user_id user, session_id session, int code, std::string_view reason) {
+    for (const auto& m : std::vector(members_))
+        if (m->who.user == user && (!session || m->who.session == session) && m->out) m->out->close(code, reason);
+}
+
+void room::shut_down() {
+    flush();
+    save_performance(false);
+    for (const auto& m : std::vector(members_))
+        if (m->out) m->out->close(close_restart, "restart");
+}
+
+awaitable<void> room::refresh_supporters() {
+    auto top = co_await p_.supporters.top_today(room_id(facts_.shown.id()));
+    if (!top) co_return;
+    v1::ServerFrame f;
+    *f.mutable_supporters() = std::move(*top);
+    supporters_ = std::make_shared<v1::ServerFrame>(f);
+    publish(event_class::state, key_supporters, std::move(f));
+}
+
+void room::tick(std::int64_t now) {
+    const auto count = static_cast<std::int32_t>(members_.size());
+    if (count != shown_listeners_ && now - presence_at_ms_ >= presence_every_ms) {
+        shown_listeners_ = count;
+        presence_at_ms_ = now;
+        v1::ServerFrame f;
+        f.mutable_presence()->set_listeners(count);
+        f.mutable_presence()->set_version(now);
+        publish(event_class::state, key_presence, std::move(f));
+    }
+    if (supporters_stale_ && !members_.empty() && now - supporters_at_ms_ >= supporters_every_ms) {
+        supporters_stale_ = false;
+        supporters_at_ms_ = now;
+        spawn("supporters", refresh_supporters());
+    }
+    if (singer_until_ms_ != 0 && now >= singer_until_ms_ && facts_.shown.show_id() != 0) {
+        log::info("rooms", "singer_did_not_return", "room_id={}", facts_.shown.id());
+        spawn("end_show", [](std::shared_ptr<room> self) -> awaitable<void> { co_await self->end_show(); }(shared_from_this()));
+    }
+    if (stage_.performance_id() != 0 && now - saved_at_ms_ > 5'000) save_performance(false);
+    for (const auto& m : std::vector(members_)) {
+        if (!m->waiting.too_far_behind(now)) continue;
+        p_.numbers.closed_behind.add();
+        if (m->out) m->out->close(close_behind, "behind");
+    }
+    while (!history_.empty() && now - history_.front().at_ms > limits::history_ms) history_.pop_front();
+}
+
+}  // namespace ovation::rooms

@@ -1,0 +1,177 @@
+// One room: who is in it, what they see, who sings. Lives on its home core and is touched on that core's thread only.
+// Events are encoded once for each encoding and go to all who keep up as the same bytes (fan_out.cpp); the stage is in
+// stage.cpp; joining and resuming in join.cpp.
+#pragma once
+#include <deque>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "base/clock.hpp"
+#include "base/cores.hpp"
+#include "base/metrics.hpp"
+#include "ovation/v1/live.pb.h"
+#include "ovation/v1/room.pb.h"
+#include "rooms/member.hpp"
+
+namespace ovation::rooms {
+
+struct room_metrics {
+    counter& frames;          // sends to sockets
+    counter& media_dropped;
+    counter& closed_behind;
+    gauge& listeners;
+    gauge& live_rooms;
+};
+
+// References that every room shares.
+struct room_parts {
+    core& home;
+    const clock_source& clock;
+    framer frame;
+    route_maker& routes;
+    journal_view& journal;
+    gift_counter& gifts;
+    supporters_view& supporters;
+    wallet_view& wallets;
+    room_metrics& numbers;
+    const std::vector<std::string>& refused_words;
+    rate_limiter<user_id>& chat_rate;
+};
+
+// As read from the database.
+struct room_facts {
+    v1::Room shown;
+    channel_id channel;
+    user_id agent;
+    std::unordered_set<user_id> helpers;
+    std::unordered_map<user_id, std::int64_t> muted_until_ms, kicked_until_ms;
+};
+
+struct event {
+    event_class kind = event_class::state;
+    int key = 0;
+    std::int64_t entry_seq = 0;
+    std::shared_ptr<const v1::ServerFrame> frame;
+};
+
+class room : public std::enable_shared_from_this<room> {
+public:
+    room(room_parts parts, room_facts facts);
+    room(const room&) = delete;
+    room& operator=(const room&) = delete;
+
+    // Joining and leaving.
+    awaitable<result<void>> enter(member_ptr who, v1::Enter request, std::uint64_t request_id);
+    void leave(const member_ptr& who);
+    // A command of somebody who has entered; the access rule has been asked.
+    void handle(const member_ptr& who, granted proof, v1::ClientFrame command);
+    void close_sockets(user_id user, session_id session, int code, std::string_view reason);
+
+    // From the ledger, by way of gifts/.
+    void show_gift(std::shared_ptr<const v1::GiftShown> gift);
+    struct stage_answer {
+        route_id route;
+        user_id singer;
+        performance_id performance;
+        std::optional<std::int64_t> song_position;
+    };
+    awaitable<result<stage_answer>> stage_route(user_id to_singer);
+
+    // From RoomService.
+    void show_opened(std::int64_t show, std::int64_t at_ms);
+    awaitable<result<void>> end_show();
+    void helper_changed(user_id user, const std::string& name, bool removed);
+    void restrained(user_id user, const std::string& name, const std::string& reason, std::int64_t until_ms, v1::Moderation::Kind kind);
+    // After a restart: the show goes on when its singer comes back in time.
+    void resume_show(performance_id performance, std::int64_t song, std::string title, std::string artist, bool public_domain, std::int64_t position);
+
+    [[nodiscard]] bool is_singer(user_id user) const { return user && user.value == facts_.shown.singer_id(); }
+    [[nodiscard]] bool is_staff(const caller& who) const;
+    [[nodiscard]] v1::Room snapshot() const;
+    [[nodiscard]] bool idle() const { return members_.empty() && facts_.shown.show_id() == 0 && busy_ == 0; }
+    void shut_down();
+    void tick(std::int64_t now_ms);
+
+private:
+    // fan_out.cpp
+    void publish(event_class kind, int key, v1::ServerFrame frame, std::int64_t entry_seq = 0);
+    void publish_numbered(v1::ServerFrame frame, std::int64_t entry_seq);
+    void flush();
+    void settle();
+    void send_slice();
+    void send_some(std::size_t until);
+    void send_now(const member_ptr& who, const shared_bytes& bytes, event_class kind, int key);
+    void drain(const member_ptr& who);
+    void reply(const member_ptr& who, v1::ServerFrame frame);
+    void refuse(const member_ptr& who, std::uint64_t request_id, const fault& why);
+    shared_bytes encode(encoding e, const v1::ServerFrame& frame) const;
+
+    // join.cpp
+    awaitable<result<void>> welcome(member_ptr who, v1::Enter request, std::uint64_t request_id);
+
+    // stage.cpp
+    void take_stage(const member_ptr& who, std::uint64_t request_id);
+    void leave_stage(const member_ptr& who, std::uint64_t request_id);
+    awaitable<void> pick_song(member_ptr who, std::uint64_t request_id, std::int64_t song);
+    void control_song(const member_ptr& who, std::uint64_t request_id, const v1::ControlSong& control);
+    void media(const member_ptr& who, std::uint64_t request_id, v1::Media message);
+    void publish_stage();
+    [[nodiscard]] v1::Stage stage_now() const;
+    [[nodiscard]] std::int64_t position_now() const;
+    void set_position(std::int64_t position);
+    void save_performance(bool ended);
+    void singer_gone();
+
+    void chat(const member_ptr& who, std::uint64_t request_id, const std::string& text);
+    awaitable<void> send_gift(member_ptr who, granted proof, std::uint64_t request_id, v1::SendGiftRequest request);
+    awaitable<void> refresh_supporters();
+    void done(const member_ptr& who, std::uint64_t request_id);
+    void spawn(std::string_view name, awaitable<void> task);
+
+    room_parts p_;
+    room_facts facts_;
+    std::vector<member_ptr> members_;
+
+    // Fan-out.
+    std::vector<event> pending_;
+    std::vector<event> sending_;
+    std::vector<std::array<shared_bytes, 2>> sending_bytes_;
+    std::array<shared_bytes, 3> batch_;  // proto with media, proto without, json
+    std::size_t next_member_ = 0;
+    std::size_t sending_until_ = 0;
+    bool flush_due_ = false;
+    asio::steady_timer flush_timer_;
+
+    // Gift-class history: offsets first_offset_ … offset_.
+    std::string epoch_;
+    std::uint64_t offset_ = 0;
+    std::int64_t entry_seq_ = 0;
+    struct past {
+        std::int64_t at_ms;
+        std::shared_ptr<const v1::ServerFrame> frame;
+    };
+    std::deque<past> history_;
+    std::deque<v1::ChatMessage> chat_;
+    std::int64_t next_chat_ = 1;
+
+    // Stage.
+    member_ptr on_stage_;
+    v1::Stage stage_;
+    bool licensed_song_ = false;
+    std::int64_t position_ = 0;        // 48 kHz samples, at position_at_ms_
+    std::int64_t position_at_ms_ = 0;  // steady clock
+    std::int64_t singer_until_ms_ = 0; // steady clock; 0: the singer is here
+    std::uint32_t media_sequence_ = 0;
+    std::deque<event> media_kept_;
+    route_id route_;
+    std::int64_t saved_at_ms_ = 0;
+
+    std::int32_t shown_listeners_ = -1;
+    std::int64_t presence_at_ms_ = 0;
+    bool supporters_stale_ = true;
+    std::int64_t supporters_at_ms_ = 0;
+    std::shared_ptr<const v1::ServerFrame> supporters_;
+    int busy_ = 0;
+};
+
+}  // namespace ovation::rooms

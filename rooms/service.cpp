@@ -1,0 +1,172 @@
+#include "rooms/service.hpp"
+
+#include "base/log.hpp"
+#include "base/text.hpp"
+#include "rooms/sql.hpp"
+
+namespace ovation::rooms {
+namespace {
+constexpr std::int32_t minutes_default = 10;
+constexpr std::int32_t minutes_max = 30 * 24 * 60;
+
+access_gate::resolver relation_by(cores& all, const pg::statement& query, bool ops_too) {
+    return [&all, &query, ops_too](const caller& who, std::int64_t room) -> awaitable<result<bool>> {
+        return [](cores& c, const pg::statement& q, user_id user, std::int64_t id, bool always) -> awaitable<result<bool>> {
+            if (always) co_return true;
+            OVATION_CO_TRY(auto r, co_await c.db().query(q, pg::with(id, user)));
+            co_return !r.empty();
+        }(all, query, who.user, room, ops_too && who.roles.has(v1::ROLE_OPS));
+    };
+}
+
+v1::Room room_of(const pg::rows& r, int i) {
+    v1::Room out;
+    out.set_id(r.number(i, 0));
+    out.set_name(r.string(i, 1));
+    out.set_channel_id(r.number(i, 2));
+    out.set_channel_name(r.string(i, 3));
+    out.set_theme(r.string(i, 4));
+    out.set_singer_id(r.number(i, 5));
+    out.set_singer_name(r.string(i, 6));
+    out.set_show_id(r.number(i, 7));
+    out.set_show_started_at_ms(r.number(i, 8));
+    out.set_agent_name(r.string(i, 10));
+    return out;
+}
+}  // namespace
+
+void service::register_with(rpc_table& table, access_gate& gate) {
+    const std::string prefix = "/ovation.v1.RoomService/";
+    bind_rpc(table, prefix + "CreateRoom", *this, &service::create);
+    bind_rpc(table, prefix + "ListLiveRooms", *this, &service::list_live);
+    bind_rpc(table, prefix + "ListMyRooms", *this, &service::list_mine);
+    bind_rpc(table, prefix + "GetRoom", *this, &service::get);
+    bind_rpc(table, prefix + "OpenShow", *this, &service::open_show);
+    bind_rpc(table, prefix + "EndShow", *this, &service::end_show);
+    bind_rpc(table, prefix + "NameHelper", *this, &service::name_helper);
+    bind_rpc(table, prefix + "KickUser", *this, &service::kick);
+    bind_rpc(table, prefix + "MuteUser", *this, &service::mute);
+    bind_rpc(table, prefix + "ReportUser", *this, &service::report);
+    gate.resolve(v1::RELATION_ROOM_SINGER, "room_id", relation_by(cores_, sql::is_room_singer, false));
+    gate.resolve(v1::RELATION_ROOM_STAFF, "room_id", relation_by(cores_, sql::is_room_staff, true));
+}
+
+awaitable<result<v1::Room>> service::snapshot(room_id id) {
+    co_return co_await ask(hall_.home_of(id), [](hall& h, room_id room) -> awaitable<result<v1::Room>> {
+        OVATION_CO_TRY(auto r, co_await h.find(room));
+        co_return r->snapshot();
+    }(hall_, id));
+}
+
+awaitable<result<v1::Room>> service::create(granted, v1::CreateRoomRequest request) {
+    const auto length = text::characters(request.name());
+    if (!length || *length < 1 || *length > 60 || text::has_control(request.name())) co_return invalid("name", "a room's name has 1 to 60 characters.");
+    OVATION_CO_TRY(auto r, co_await cores_.db().query(sql::create_room, pg::with(request.channel_id(), request.name(), request.singer_handle(), std::int64_t{1} << v1::ROLE_SINGER)));
+    if (r.empty()) co_return invalid("singer_handle", "there is no singer of this name.");
+    co_return co_await snapshot(room_id(r.number(0, 0)));
+}
+
+awaitable<result<v1::ListRoomsResponse>> service::list_live(granted, v1::ListLiveRoomsRequest) {
+    v1::ListRoomsResponse out;
+    for (auto& r : co_await hall_.live_rooms()) *out.add_rooms() = std::move(r);
+    co_return out;
+}
+
+awaitable<result<v1::ListRoomsResponse>> service::list_mine(granted who, v1::ListMyRoomsRequest) {
+    OVATION_CO_TRY(auto r, co_await cores_.db().query(sql::rooms_of, pg::with(who.user())));
+    v1::ListRoomsResponse out;
+    for (int i = 0; i < r.size(); ++i) *out.add_rooms() = room_of(r, i);
+    co_return out;
+}
+
+awaitable<result<v1::Room>> service::get(granted, v1::GetRoomRequest request) {
+    if (request.room_id() <= 0) co_return invalid("room_id", "must be the id of a room.");
+    co_return co_await snapshot(room_id(request.room_id()));
+}
+
+awaitable<result<v1::Room>> service::open_show(granted, v1::OpenShowRequest request) {
+    const room_id id(request.room_id());
+    OVATION_CO_CHECK(co_await snapshot(id));
+    OVATION_CO_TRY(auto r, co_await cores_.db().query(sql::open_show, pg::with(id)));
+    const auto show = r.number(0, 0);
+    const auto at_ms = r.number(0, 1);
+    log::info("rooms", "show_opened", "room_id={} show_id={}", id.value, show);
+    co_return co_await ask(hall_.home_of(id), [](hall& h, room_id room, std::int64_t number, std::int64_t at) -> awaitable<result<v1::Room>> {
+        OVATION_CO_TRY(auto here, co_await h.find(room));
+        here->show_opened(number, at);
+        co_return here->snapshot();
+    }(hall_, id, show, at_ms));
+}
+
+awaitable<result<v1::Room>> service::end_show(granted, v1::EndShowRequest request) {
+    const room_id id(request.room_id());
+    co_return co_await ask(hall_.home_of(id), [](hall& h, room_id room) -> awaitable<result<v1::Room>> {
+        OVATION_CO_TRY(auto here, co_await h.find(room));
+        OVATION_CO_CHECK(co_await here->end_show());
+        co_return here->snapshot();
+    }(hall_, id));
+}
+
+awaitable<result<v1::Room>> service::name_helper(granted who, v1::NameHelperRequest request) {
+    const room_id id(request.room_id());
+    OVATION_CO_TRY(auto r, co_await cores_.db().query(request.remove() ? sql::remove_helper : sql::name_helper, pg::with(id, request.handle())));
+    if (r.empty()) co_return invalid("handle", request.remove() ? "is not a helper of this room." : "there is nobody of this name.");
+    const user_id user(r.number(0, 0));
+    const auto name = r.string(0, 1);
+    const auto kind = request.remove() ? v1::Moderation::KIND_HELPER_REMOVED : v1::Moderation::KIND_HELPER_NAMED;
+    OVATION_CO_CHECK(co_await cores_.db().query(sql::write_history, pg::with(id, static_cast<int>(kind), user, name, "", 0)));
+    co_return co_await ask(hall_.home_of(id), [](hall& h, room_id room, user_id helper, std::string shown, bool removed) -> awaitable<result<v1::Room>> {
+        OVATION_CO_TRY(auto here, co_await h.find(room));
+        here->helper_changed(helper, shown, removed);
+        co_return here->snapshot();
+    }(hall_, id, user, name, request.remove()));
+}
+
+awaitable<result<void>> service::restrain(restraint what) {
+    if (what.minutes == 0) what.minutes = minutes_default;
+    if (what.minutes < 1 || what.minutes > minutes_max) co_return invalid("minutes", "1 to 43200 (30 days).");
+    if (what.reason.empty() || text::characters(what.reason).value_or(1000) > 200) co_return invalid("reason", "say why, in at most 200 characters.");
+    if (what.user == what.by) co_return invalid("user_id", "is yourself.");
+    OVATION_CO_TRY(auto about, co_await cores_.db().query(sql::about_person_in_room, pg::with(what.room, what.user)));
+    if (about.empty()) co_return not_found("This person");
+    // Nobody of the staff can be silenced by the staff but by ops and the singer; the singer by nobody here.
+    if (about.boolean(0, 1)) co_return precondition("is_staff", "This is the room's own singer or agent.");
+    const auto name = about.string(0, 0);
+    const bool unmute = what.kind == v1::Moderation::KIND_UNMUTED;
+    const auto stored_kind = what.kind == v1::Moderation::KIND_KICKED ? "kicked" : "muted";
+    std::vector<pg::request> all;
+    if (unmute) all.push_back({&sql::lift_restraint, pg::with(what.room, what.user, stored_kind)});
+    else all.push_back({&sql::restrain, pg::with(what.room, what.user, stored_kind, what.minutes, what.reason, what.by)});
+    all.push_back({&sql::write_history, pg::with(what.room, static_cast<int>(what.kind), what.user, name, what.reason, unmute ? 0 : what.minutes)});
+    OVATION_CO_TRY(auto r, co_await cores_.db().run(std::move(all)));
+    const auto until_ms = unmute ? 0 : r[0].number(0, 0);
+    co_return co_await ask(hall_.home_of(what.room), [](hall& h, restraint w, std::string shown, std::int64_t until) -> awaitable<result<void>> {
+        if (auto here = h.loaded(w.room)) here->restrained(w.user, shown, w.reason, until, w.kind);
+        co_return result<void>{};
+    }(hall_, what, name, until_ms));
+}
+
+awaitable<result<v1::KickUserResponse>> service::kick(granted who, v1::KickUserRequest request) {
+    OVATION_CO_CHECK(co_await restrain({room_id(request.room_id()), user_id(request.user_id()), who.user(), request.reason(), request.minutes(), v1::Moderation::KIND_KICKED}));
+    co_return v1::KickUserResponse();
+}
+awaitable<result<v1::MuteUserResponse>> service::mute(granted who, v1::MuteUserRequest request) {
+    const auto kind = request.unmute() ? v1::Moderation::KIND_UNMUTED : v1::Moderation::KIND_MUTED;
+    OVATION_CO_CHECK(co_await restrain({room_id(request.room_id()), user_id(request.user_id()), who.user(), request.unmute() ? "unmuted" : request.reason(), request.minutes(), kind}));
+    co_return v1::MuteUserResponse();
+}
+
+awaitable<result<v1::ReportUserResponse>> service::report(granted who, v1::ReportUserRequest request) {
+    const auto length = text::characters(request.text());
+    if (!length || *length < 1 || *length > 500) co_return invalid("text", "say what happened, in at most 500 characters.");
+    auto r = co_await cores_.db().query(sql::report, pg::with(request.room_id(), request.user_id(), who.user(), request.text()));
+    if (!r) {
+        if (pg::sqlstate(r.error()) == "23503") co_return not_found("This room or person");
+        co_return r.error();
+    }
+    v1::ReportUserResponse out;
+    out.set_report_id(r->number(0, 0));
+    co_return out;
+}
+
+}  // namespace ovation::rooms

@@ -1,0 +1,1 @@
+insert into rooms.restraint (room_id, user_id, kind, until, reason, by_user) values ($1, $2, $3, now() + $4::int * interval '1 minute', $5, $6) on conflict (room_id, user_id, kind) do update set until = excluded.until, reason = excluded.reason, by_user = excluded.by_user returning (extract(epoch from until) * 1000)::bigint

@@ -1,0 +1,76 @@
+// What rooms/ must ask of folders that it may not include, and of the transport. Wired in server/.
+#pragma once
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/asio.hpp"
+#include "base/fault.hpp"
+#include "base/rpc.hpp"
+#include "ovation/v1/live.pb.h"
+
+namespace ovation::rooms {
+
+// Who receives what is given to this singer in this channel (channels/, ledger/).
+class route_maker {
+public:
+    virtual ~route_maker() = default;
+    virtual awaitable<result<route_id>> make(channel_id channel, user_id singer, bool licensed_song) = 0;
+};
+
+// The money events that a room has shown, for clients that come back (gifts/).
+class journal_view {
+public:
+    virtual ~journal_view() = default;
+    virtual awaitable<result<std::vector<v1::GiftShown>>> gifts_since(room_id room, entry_seq after, int limit) = 0;
+    // Everything up to here has been handed to the rooms.
+    virtual entry_seq announced() = 0;
+};
+
+// Buys a gift for a member (gifts/).
+class gift_counter {
+public:
+    virtual ~gift_counter() = default;
+    virtual awaitable<result<v1::SendGiftResponse>> send(granted who, v1::SendGiftRequest request) = 0;
+};
+
+class supporters_view {
+public:
+    virtual ~supporters_view() = default;
+    virtual awaitable<result<v1::Supporters>> top_today(room_id room) = 0;
+};
+
+class wallet_view {
+public:
+    virtual ~wallet_view() = default;
+    virtual awaitable<result<v1::Balance>> balance_of(user_id user) = 0;
+};
+
+// One WebSocket, as the fan-out sees it: a non-blocking send of shared bytes.
+class pipe {
+public:
+    virtual ~pipe() = default;
+    // Bytes taken, 0 when the socket is full; −1: broken.
+    virtual std::ptrdiff_t write_some(std::string_view bytes) = 0;
+    // Calls back once when the socket takes bytes again.
+    virtual void wait_writable(std::function<void()> ready) = 0;
+    // Sends a close frame when it can, and ends the connection.
+    virtual void close(int code, std::string_view reason) = 0;
+};
+
+enum class encoding { proto, json };
+// A whole WebSocket frame around one payload.
+using framer = std::string (*)(encoding, std::string_view payload);
+
+// Close codes of our own (4000–4999): what happened, and whether a client should come back.
+enum close_code : int {
+    close_session_ended = 4001,  // log-out or ban: do not come back with this log-in
+    close_kicked = 4003,         // do not come back before the time is over
+    close_behind = 4008,         // too far behind on gifts: come back with `resume`
+    close_too_many = 4009,       // more sockets than one person may have
+    close_restart = 4012,        // the server goes down: come back with `resume`
+};
+
+}  // namespace ovation::rooms

@@ -1,0 +1,123 @@
+#include "server/http.hpp"
+
+#include <spdlog/fmt/fmt.h>
+
+#include <boost/asio/buffer.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/status.hpp>
+#include <boost/beast/http/string_body.hpp>
+
+#include "base/limits.hpp"
+
+namespace ovation::server {
+namespace http = boost::beast::http;
+
+namespace {
+std::string lower(std::string_view text) {
+    std::string out(text);
+    for (auto& c : out)
+        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    return out;
+}
+}  // namespace
+
+awaitable<http_read> http_reader::next(http_request& to, std::size_t body_max) {
+    http::request_parser<http::string_body> parser;
+    parser.header_limit(static_cast<std::uint32_t>(limits::http_header_bytes_max));
+    parser.body_limit(body_max);
+    parser.eager(true);
+    bool answered_continue = false;
+    bool started = !buffer_.empty();
+    while (!parser.is_done()) {
+        if (!buffer_.empty()) {
+            error_code failed;
+            const auto used = parser.put(asio::const_buffer(buffer_.data(), buffer_.size()), failed);
+            buffer_.erase(0, used);
+            if (failed == http::error::header_limit) co_return http_read::header_too_big;
+            if (failed == http::error::body_limit) co_return http_read::body_too_big;
+            if (failed && failed != http::error::need_more) co_return http_read::bad;
+            if (parser.is_done()) break;
+            if (buffer_.size() > limits::http_header_bytes_max && !parser.is_header_done()) co_return http_read::header_too_big;
+            if (parser.is_header_done() && !answered_continue && parser.get()[http::field::expect] == "100-continue") {
+                answered_continue = true;
+                if (!co_await from_.write_all("HTTP/1.1 100 Continue\r\n\r\n")) co_return http_read::broken;
+            }
+        }
+        char chunk[16 * 1024];
+        const auto got = co_await from_.read_some(chunk, sizeof chunk);
+        if (got == 0 && !started) co_return http_read::closed;
+        if (got <= 0) co_return started ? http_read::broken : http_read::closed;
+        // The first byte starts the clock of the whole request.
+        if (!started) from_.deadline_in(limits::handshake_deadline_ms * 2);
+        started = true;
+        buffer_.append(chunk, static_cast<std::size_t>(got));
+    }
+    auto message = parser.release();
+    to = {};
+    to.method = std::string(message.method_string());
+    to.target = std::string(message.target());
+    const auto cut = to.target.find('?');
+    to.path = to.target.substr(0, cut);
+    if (cut != std::string::npos) to.query = to.target.substr(cut + 1);
+    for (const auto& f : message) {
+        auto& value = to.headers[lower(f.name_string())];
+        if (!value.empty()) value += ", ";
+        value += std::string(f.value());
+    }
+    to.keep_alive = message.keep_alive();
+    to.upgrade = lower(to.header("upgrade")) == "websocket";
+    to.body = std::move(message.body());
+    co_return http_read::request;
+}
+
+std::string write_head(const http_response& response, bool keep_alive, bool head_only) {
+    std::string out = fmt::format("HTTP/1.1 {} {}\r\n", response.status, response.status == 499 ? "Client Closed Request" : std::string(http::obsolete_reason(static_cast<http::status>(response.status))));
+    if (!response.type.empty()) out += fmt::format("Content-Type: {}\r\n", response.type);
+    for (const auto& [name, value] : response.headers) out += fmt::format("{}: {}\r\n", name, value);
+    if (response.status != 101) out += fmt::format("Content-Length: {}\r\nConnection: {}\r\n", response.body.size(), keep_alive ? "keep-alive" : "close");
+    out += "\r\n";
+    if (!head_only) out += response.body;
+    return out;
+}
+
+std::optional<std::string> percent_decode(std::string_view text) {
+    std::string out;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (text[i] == '+') {
+            out += ' ';
+            continue;
+        }
+        if (text[i] != '%') {
+            out += text[i];
+            continue;
+        }
+        int value = 0;
+        if (i + 2 >= text.size()) return std::nullopt;
+        for (int k = 1; k <= 2; ++k) {
+            const char c = text[i + static_cast<std::size_t>(k)];
+            value <<= 4;
+            if (c >= '0' && c <= '9') value += c - '0';
+            else if (c >= 'a' && c <= 'f') value += c - 'a' + 10;
+            else if (c >= 'A' && c <= 'F') value += c - 'A' + 10;
+            else return std::nullopt;
+        }
+        out += static_cast<char>(value);
+        i += 2;
+    }
+    return out;
+}
+
+std::map<std::string, std::string> parse_query(std::string_view query) {
+    std::map<std::string, std::string> out;
+    while (!query.empty()) {
+        const auto end = query.find('&');
+        const auto pair = query.substr(0, end);
+        query.remove_prefix(end == std::string_view::npos ? query.size() : end + 1);
+        const auto equals = pair.find('=');
+        auto value = percent_decode(equals == std::string_view::npos ? "" : pair.substr(equals + 1));
+        if (value) out[std::string(pair.substr(0, equals))] = std::move(*value);
+    }
+    return out;
+}
+
+}  // namespace ovation::server

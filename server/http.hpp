@@ -1,0 +1,54 @@
+// HTTP/1.1 over a transport: Beast parses, the answer is written here. No Beast in this header (it is the build's cost).
+#pragma once
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "server/transport.hpp"
+
+namespace ovation::server {
+
+struct http_request {
+    std::string method, target, path, query, body;
+    std::map<std::string, std::string> headers;  // lower-case names; repeated ones joined by ", "
+    bool keep_alive = false;
+    bool upgrade = false;
+    std::string address;  // the client's
+    [[nodiscard]] std::string_view header(const std::string& name) const {
+        const auto at = headers.find(name);
+        return at == headers.end() ? std::string_view{} : std::string_view(at->second);
+    }
+};
+
+struct http_response {
+    int status = 200;
+    std::string type = "text/plain; charset=utf-8";
+    std::string body;
+    std::vector<std::pair<std::string, std::string>> headers;
+    bool close = false;
+};
+
+std::string write_head(const http_response& response, bool keep_alive, bool head_only);
+
+enum class http_read { request, closed, broken, bad, header_too_big, body_too_big };
+
+class http_reader {
+public:
+    explicit http_reader(transport& from) : from_(from) {}
+    // The next request; on `bad` and the two limits the caller answers and closes.
+    awaitable<http_read> next(http_request& to, std::size_t body_max);
+    // What came behind the request (the first frames of a WebSocket).
+    [[nodiscard]] std::string take_rest() { return std::move(buffer_); }
+
+private:
+    transport& from_;
+    std::string buffer_;
+};
+
+std::optional<std::string> percent_decode(std::string_view text);
+std::map<std::string, std::string> parse_query(std::string_view query);
+
+}  // namespace ovation::server

@@ -1,0 +1,313 @@
+#include "server/listener.hpp"
+
+#include <openssl/err.h>
+#include <spdlog/fmt/fmt.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <fstream>
+#include <sstream>
+
+#include "base/log.hpp"
+
+namespace ovation::server {
+namespace {
+namespace fs = std::filesystem;
+
+std::string openssl_error() {
+    char text[256];
+    ERR_error_string_n(ERR_get_error(), text, sizeof text);
+    return text;
+}
+
+const char* type_of(const fs::path& p) {
+    static const std::map<std::string, const char*> types{{".html", "text/html; charset=utf-8"}, {".js", "text/javascript"}, {".css", "text/css"}, {".svg", "image/svg+xml"},
+                                                          {".json", "application/json"},         {".png", "image/png"},     {".ico", "image/x-icon"}, {".wasm", "application/wasm"},
+                                                          {".opus", "audio/ogg"},                {".webmanifest", "application/manifest+json"}, {".woff2", "font/woff2"}};
+    const auto at = types.find(p.extension().string());
+    return at == types.end() ? "application/octet-stream" : at->second;
+}
+
+http_response plain(int status, std::string text) {
+    http_response r;
+    r.status = status;
+    r.body = std::move(text);
+    return r;
+}
+
+// A path below `root`, or nothing: no "..", no links out of it.
+std::optional<fs::path> inside(const fs::path& root, std::string_view relative) {
+    if (root.empty() || relative.find('\0') != std::string_view::npos) return std::nullopt;
+    std::error_code failed;
+    const auto base = fs::canonical(root, failed);
+    if (failed) return std::nullopt;
+    const auto asked = fs::canonical(base / fs::path(relative).relative_path(), failed);
+    if (failed || !fs::is_regular_file(asked, failed)) return std::nullopt;
+    const auto [end, at] = std::mismatch(base.begin(), base.end(), asked.begin(), asked.end());
+    return end == base.end() ? std::optional(asked) : std::nullopt;
+}
+}  // namespace
+
+listener::listener(listener_options options, listener_parts parts)
+    : options_(std::move(options)),
+      p_(std::move(parts)),
+      connections_(p_.clock, limits::connections_per_address),
+      open_(p_.registry.make_gauge("ovation_connections", "Open connections, HTTP and live.")),
+      accepted_(p_.registry.make_counter("ovation_connections_total", "Connections accepted.")) {
+    for (std::size_t i = 0; i < p_.all.count(); ++i) doors_.push_back({nullptr, std::make_unique<sweeper>(p_.all.at(i).context, p_.clock)});
+}
+
+std::vector<sweeper*> listener::sweepers() {
+    std::vector<sweeper*> out;
+    for (auto& d : doors_) out.push_back(d.keeper.get());
+    return out;
+}
+
+void listener::open() {
+    if (!options_.tls_cert.empty()) {
+        tls_.reset(SSL_CTX_new(TLS_server_method()));
+        SSL_CTX_set_min_proto_version(tls_.get(), TLS1_2_VERSION);
+        SSL_CTX_set_mode(tls_.get(), SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+        SSL_CTX_set_options(tls_.get(), SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+        if (SSL_CTX_use_certificate_chain_file(tls_.get(), options_.tls_cert.c_str()) != 1)
+            throw std::runtime_error(fmt::format("tls_cert: cannot read {}: {}", options_.tls_cert, openssl_error()));
+        if (SSL_CTX_use_PrivateKey_file(tls_.get(), options_.tls_key.c_str(), SSL_FILETYPE_PEM) != 1)
+            throw std::runtime_error(fmt::format("tls_key: cannot read {}: {}", options_.tls_key, openssl_error()));
+        // HTTP/1.1 is what is spoken here; a browser must not try another one.
+        SSL_CTX_set_alpn_select_cb(tls_.get(), [](SSL*, const unsigned char** out, unsigned char* size, const unsigned char* in, unsigned int in_size, void*) {
+            static constexpr unsigned char ours[] = "\x08http/1.1";
+            return SSL_select_next_proto(const_cast<unsigned char**>(out), size, ours, sizeof ours - 1, in, in_size) == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
+        }, nullptr);
+    }
+    error_code failed;
+    const auto address = asio::ip::make_address(options_.address, failed);
+    if (failed) throw std::runtime_error(fmt::format("address: {} is not an IP address.", options_.address));
+    for (std::size_t i = 0; i < doors_.size(); ++i) {
+        auto acceptor = std::make_unique<asio::ip::tcp::acceptor>(p_.all.at(i).context);
+        const asio::ip::tcp::endpoint at(address, options_.port);
+        acceptor->open(at.protocol(), failed);
+        acceptor->set_option(asio::ip::tcp::acceptor::reuse_address(true), failed);
+        // The first one binds alone: another program on the port is then noticed, as SO_REUSEPORT would hide our own twin.
+        const int one = 1;
+        if (i == 0) {
+            asio::ip::tcp::acceptor probe(p_.all.at(i).context);
+            probe.open(at.protocol(), failed);
+            probe.set_option(asio::ip::tcp::acceptor::reuse_address(true), failed);
+            if (options_.port != 0 && probe.bind(at, failed))
+                throw std::runtime_error(fmt::format("Port {} of {} is taken by another program. Stop that one, or choose another port with --port.", options_.port, options_.address));
+        }
+        setsockopt(acceptor->native_handle(), SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
+        if (acceptor->bind(at, failed) || acceptor->listen(1024, failed))
+            throw std::runtime_error(fmt::format("Cannot listen on {} port {}: {}. Choose another port with --port.", options_.address, options_.port, failed.message()));
+        if (options_.port == 0) options_.port = acceptor->local_endpoint().port();
+        doors_[i].acceptor = std::move(acceptor);
+    }
+}
+
+void listener::start() {
+    for (std::size_t i = 0; i < doors_.size(); ++i) {
+        auto& here = p_.all.at(i);
+        asio::post(here.context, [this, &here] {
+            here.tasks.spawn("sweeper", doors_[here.index].keeper->run());
+            here.tasks.spawn("accept", accept(here));
+        });
+    }
+}
+void listener::stop_accepting() {
+    stopping_ = true;
+    for (std::size_t i = 0; i < doors_.size(); ++i)
+        asio::post(p_.all.at(i).context, [this, i] {
+            error_code ignored;
+            if (doors_[i].acceptor) doors_[i].acceptor->close(ignored);
+        });
+}
+void listener::close_idle() {
+    for (std::size_t i = 0; i < doors_.size(); ++i)
+        asio::post(p_.all.at(i).context, [this, i] {
+            doors_[i].keeper->close_all();
+            doors_[i].keeper->stop();
+        });
+}
+
+awaitable<void> listener::accept(core& here) {
+    auto& acceptor = *doors_[here.index].acceptor;
+    while (!stopping_) {
+        auto [failed, socket] = co_await acceptor.async_accept(use_tuple);
+        if (failed == asio::error::operation_aborted || stopping_) break;
+        if (failed) {  // out of descriptors: wait for some to close
+            log::warn("server", "accept_failed", "err={}", log::quoted(failed.message()));
+            asio::steady_timer pause(here.context, std::chrono::milliseconds(100));
+            co_await pause.async_wait(use_tuple);
+            continue;
+        }
+        error_code gone;
+        const auto peer = socket.remote_endpoint(gone);
+        if (gone) continue;
+        const auto address = peer.address().to_string();
+        // Behind a proxy all come from one address; the proxy keeps the count then.
+        if (std::ranges::find(options_.trusted_proxies, address) == options_.trusted_proxies.end() && connections_.take(address) > 0) continue;
+        accepted_.add();
+        here.tasks.spawn("connection", serve(here, std::move(socket), address));
+    }
+}
+
+std::string listener::client_address(const http_request& request, const std::string& peer) const {
+    if (std::ranges::find(options_.trusted_proxies, peer) == options_.trusted_proxies.end()) return peer;
+    // The last hop that our own proxy saw.
+    const auto forwarded = request.header("x-forwarded-for");
+    const auto cut = forwarded.rfind(',');
+    const auto last = text::trim(cut == std::string_view::npos ? forwarded : forwarded.substr(cut + 1));
+    return last.empty() ? peer : std::string(last);
+}
+
+bool listener::origin_allowed(const http_request& request) const {
+    const auto origin = request.header("origin");
+    if (origin.empty()) return true;  // not a browser
+    if (std::ranges::find(options_.allowed_origins, origin) != options_.allowed_origins.end()) return true;
+    const auto scheme = origin.find("://");
+    return scheme != std::string_view::npos && origin.substr(scheme + 3) == request.header("host");
+}
+
+awaitable<void> listener::serve(core& here, asio::ip::tcp::socket socket, std::string peer) {
+    struct counted {
+        gauge& g;
+        explicit counted(gauge& one) : g(one) { g.add(1); }
+        ~counted() { g.add(-1); }
+    } counting(open_);
+    ssl_ptr ssl(tls_ ? SSL_new(tls_.get()) : nullptr);
+    auto connection = std::make_unique<transport>(std::move(socket), std::move(ssl), *doors_[here.index].keeper);
+    connection->deadline_in(limits::handshake_deadline_ms);
+    if (!co_await connection->handshake()) co_return;
+    http_reader reader(*connection);
+    while (!stopping_) {
+        http_request request;
+        const auto read = co_await reader.next(request, limits::rpc_body_bytes_max);
+        if (read == http_read::closed || read == http_read::broken) co_return;
+        if (read != http_read::request) {
+            auto r = plain(read == http_read::bad ? 400 : read == http_read::header_too_big ? 431 : 413,
+                           read == http_read::bad ? "This is not HTTP/1.1.\n" : read == http_read::header_too_big ? "The headers are too long.\n" : "The body is too long.\n");
+            co_await connection->write_all(write_head(r, false, false));
+            co_return;
+        }
+        request.address = client_address(request, peer);
+        connection->deadline_in(0);
+        if (request.path == "/v1/live") {
+            connection->deadline_in(limits::handshake_deadline_ms);
+            if (co_await upgrade(request, reader, connection)) co_return;
+            continue;
+        }
+        auto response = co_await answer(request);
+        if (origin_allowed(request) && !request.header("origin").empty()) {
+            response.headers.emplace_back("Access-Control-Allow-Origin", std::string(request.header("origin")));
+            response.headers.emplace_back("Access-Control-Expose-Headers", "Retry-After");
+        }
+        const bool keep = request.keep_alive && !response.close && !stopping_;
+        connection->deadline_in(limits::idle_without_ping_ms);
+        if (!co_await connection->write_all(write_head(response, keep, request.method == "HEAD")) || !keep) co_return;
+        connection->deadline_in(limits::http_keep_alive_ms);
+    }
+}
+
+awaitable<bool> listener::upgrade(http_request& request, http_reader& reader, std::unique_ptr<transport>& connection) {
+    http_response refused;
+    std::optional<rooms::encoding> wire;
+    std::string chosen;
+    std::string_view offered = request.header("sec-websocket-protocol");
+    while (!offered.empty() && !wire) {
+        const auto cut = offered.find(',');
+        const auto one = text::trim(offered.substr(0, cut));
+        offered.remove_prefix(cut == std::string_view::npos ? offered.size() : cut + 1);
+        if (one == "ovation.v1.proto") wire = rooms::encoding::proto;
+        if (one == "ovation.v1.json") wire = rooms::encoding::json;
+        if (wire) chosen = one;
+    }
+    const auto connection_header = request.header("connection");
+    std::string lower_connection(connection_header);
+    std::ranges::transform(lower_connection, lower_connection.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+    if (request.method != "GET" || !request.upgrade || lower_connection.find("upgrade") == std::string::npos) {
+        refused = plain(426, "This is the live wire: a WebSocket.\n");
+        refused.headers.emplace_back("Upgrade", "websocket");
+    } else if (request.header("sec-websocket-version") != "13") {
+        refused = plain(426, "WebSocket version 13 is what is spoken here.\n");
+        refused.headers.emplace_back("Sec-WebSocket-Version", "13");
+    } else if (!websocket::valid_key(request.header("sec-websocket-key"))) {
+        refused = plain(400, "Sec-WebSocket-Key must be 16 bytes in base64.\n");
+    } else if (!origin_allowed(request)) {
+        refused = plain(403, "This origin is not allowed. The operator can add it to allowed_origins.\n");
+    } else if (!wire) {
+        refused = plain(400, "Offer the subprotocol ovation.v1.proto or ovation.v1.json.\n");
+    }
+    if (!wire || refused.status != 200) {
+        const bool keep = request.keep_alive && refused.status != 426;
+        co_return !co_await connection->write_all(write_head(refused, keep, false)) || !keep;
+    }
+    http_response switching;
+    switching.status = 101;
+    switching.type.clear();
+    switching.headers = {{"Upgrade", "websocket"}, {"Connection", "Upgrade"}, {"Sec-WebSocket-Accept", websocket::accept_for(request.header("sec-websocket-key"))}, {"Sec-WebSocket-Protocol", chosen}};
+    if (co_await connection->write_all(write_head(switching, true, false)))
+        co_await run_live(p_.live, std::move(connection), reader.take_rest(), *wire, request.address);
+    co_return true;
+}
+
+awaitable<http_response> listener::answer(const http_request& request) {
+    if (request.method == "OPTIONS") {
+        auto r = plain(origin_allowed(request) ? 204 : 403, "");
+        if (r.status == 204) {
+            r.headers = {{"Access-Control-Allow-Methods", "GET, POST"}, {"Access-Control-Allow-Headers", "content-type, connect-protocol-version, connect-timeout-ms, authorization"}, {"Access-Control-Max-Age", "7200"}, {"Vary", "Origin"}};
+        }
+        co_return r;
+    }
+    if (auto rpc = co_await p_.rpc.handle(request)) co_return std::move(*rpc);
+    if (request.path.starts_with("/webhooks/")) {
+        if (request.method != "POST") co_return plain(405, "POST is what this takes.\n");
+        if (request.body.size() > limits::webhook_body_bytes_max) co_return plain(413, "The body is too long.\n");
+        auto done = co_await p_.payments.notified(request.path.substr(10), {std::string(request.header("webhook-id")), std::string(request.header("webhook-timestamp")), std::string(request.header("webhook-signature"))}, request.body);
+        co_return done ? plain(200, "ok\n") : error_response(done.error());
+    }
+    if (request.method != "GET" && request.method != "HEAD") co_return plain(405, "GET is what this takes.\n");
+    if (request.path == "/healthz") co_return plain(200, "ok\n");
+    if (request.path == "/readyz") {
+        std::string text;
+        bool ready = !stopping_;
+        for (const auto& [name, good] : co_await p_.readiness()) {
+            text += fmt::format("{} {}\n", name, good ? "ok" : "failing");
+            ready = ready && good;
+        }
+        co_return plain(ready ? 200 : 503, text);
+    }
+    if (request.path == "/metrics") {
+        auto r = plain(200, p_.registry.text());
+        r.type = "text/plain; version=0.0.4; charset=utf-8";
+        co_return r;
+    }
+    co_return file(request);
+}
+
+http_response listener::file(const http_request& request) {
+    const auto path = percent_decode(request.path);
+    if (!path) return plain(400, "The path cannot be read.\n");
+    std::optional<fs::path> found;
+    bool fingerprinted = false;
+    if (path->starts_with("/media/")) found = inside(options_.media_root, path->substr(7));
+    else {
+        found = inside(options_.web_root, *path);
+        fingerprinted = path->starts_with("/assets/");
+        // Pages have paths of their own: /room/7 is index.html's business.
+        if (!found && fs::path(*path).extension().empty()) found = inside(options_.web_root, "index.html");
+    }
+    if (!found) return plain(404, "There is nothing here.\n");
+    std::ifstream in(*found, std::ios::binary);
+    std::ostringstream bytes;
+    bytes << in.rdbuf();
+    http_response r;
+    r.type = type_of(*found);
+    r.body = std::move(bytes).str();
+    r.headers = {{"Cache-Control", fingerprinted ? "public, max-age=31536000, immutable" : "no-cache"},
+                 {"X-Content-Type-Options", "nosniff"},
+                 {"Referrer-Policy", "same-origin"},
+                 {"Content-Security-Policy", "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; style-src 'self' 'unsafe-inline'; media-src 'self' blob:; worker-src 'self' blob:; frame-ancestors 'none'"}};
+    return r;
+}
+
+}  // namespace ovation::server

@@ -1,0 +1,66 @@
+// The door: one SO_REUSEPORT acceptor a core, TLS where asked, HTTP until a request upgrades to the live wire.
+#pragma once
+#include <filesystem>
+
+#include "base/limits.hpp"
+#include "payments/service.hpp"
+#include "server/connect.hpp"
+#include "server/live_session.hpp"
+
+namespace ovation::server {
+
+struct listener_options {
+    std::string address = "127.0.0.1";
+    std::uint16_t port = 8080;
+    std::string tls_cert, tls_key;      // PEM files; empty: plain
+    std::filesystem::path web_root;     // empty or missing: no pages
+    std::filesystem::path media_root;   // backing tracks
+    std::vector<std::string> allowed_origins;
+    std::vector<std::string> trusted_proxies;
+};
+
+struct listener_parts {
+    cores& all;
+    const clock_source& clock;
+    metrics& registry;
+    connect_router& rpc;
+    live_parts& live;
+    payments::service& payments;
+    std::function<awaitable<std::vector<std::pair<std::string, bool>>>()> readiness;
+};
+
+class listener {
+public:
+    listener(listener_options options, listener_parts parts);
+    // Throws with a sentence for people when the port is taken or the certificate cannot be read.
+    void open();
+    void start();
+    void stop_accepting();
+    void close_idle();
+    [[nodiscard]] std::uint16_t port() const { return options_.port; }
+    std::vector<sweeper*> sweepers();
+
+private:
+    struct door {
+        std::unique_ptr<asio::ip::tcp::acceptor> acceptor;
+        std::unique_ptr<sweeper> keeper;
+    };
+    awaitable<void> accept(core& here);
+    awaitable<void> serve(core& here, asio::ip::tcp::socket socket, std::string address);
+    awaitable<http_response> answer(const http_request& request);
+    awaitable<bool> upgrade(http_request& request, http_reader& reader, std::unique_ptr<transport>& connection);
+    [[nodiscard]] bool origin_allowed(const http_request& request) const;
+    [[nodiscard]] std::string client_address(const http_request& request, const std::string& peer) const;
+    http_response file(const http_request& request);
+
+    listener_options options_;
+    listener_parts p_;
+    std::unique_ptr<SSL_CTX, void (*)(SSL_CTX*)> tls_{nullptr, &SSL_CTX_free};
+    std::vector<door> doors_;
+    rate_limiter<std::string> connections_;
+    std::atomic<bool> stopping_{false};
+    gauge& open_;
+    counter& accepted_;
+};
+
+}  // namespace ovation::server

@@ -1,0 +1,274 @@
+#include "server/live_session.hpp"
+
+#include <google/protobuf/util/json_util.h>
+
+#include "base/log.hpp"
+#include "server/connect.hpp"
+
+namespace ovation::server {
+namespace {
+using websocket::message;
+using websocket::opcode;
+
+constexpr int close_normal = 1000;
+constexpr int close_unsupported = 1003;
+constexpr int close_policy = 1008;
+constexpr int refusals_in_a_row_max = 200;
+constexpr std::int64_t goodbye_ms = 2'000;
+
+// The room's end of the connection. Outlives its transport's use only as a null pointer in the member.
+class live_pipe final : public rooms::pipe {
+public:
+    explicit live_pipe(transport& connection) : connection_(connection) {}
+
+    std::ptrdiff_t write_some(std::string_view bytes) override {
+        if (closing_) return -1;
+        const auto taken = connection_.try_write(bytes);
+        if (taken < 0) {
+            connection_.shut_down();
+            return taken;
+        }
+        mid_frame_ = static_cast<std::size_t>(taken) < bytes.size() && (taken > 0 || mid_frame_);
+        if (!mid_frame_ && !control_.empty() && static_cast<std::size_t>(taken) == bytes.size()) send_control(std::exchange(control_, {}));
+        return taken;
+    }
+    void wait_writable(std::function<void()> ready) override { connection_.wait_writable(std::move(ready)); }
+    void close(int code, std::string_view reason) override {
+        if (closing_) return;
+        // Inside a frame nothing else can be said.
+        if (!mid_frame_) connection_.try_write(websocket::encode_close(code, reason));
+        closing_ = true;
+        connection_.deadline_in(goodbye_ms);
+        if (mid_frame_) connection_.shut_down();
+    }
+    void pong(std::string_view payload) {
+        auto frame = websocket::encode(opcode::pong, payload);
+        if (mid_frame_) control_ = std::move(frame);  // only the newest ping needs an answer
+        else send_control(std::move(frame));
+    }
+    [[nodiscard]] bool closing() const { return closing_; }
+
+private:
+    void send_control(std::string frame) {
+        // 127 bytes at most: what does not fit whole goes out never, and the connection is past use.
+        const auto taken = connection_.try_write(frame);
+        if (taken != 0 && static_cast<std::size_t>(taken) != frame.size()) connection_.shut_down();
+    }
+    transport& connection_;
+    std::string control_;
+    bool mid_frame_ = false;
+    bool closing_ = false;
+};
+
+// What is carried from core to core.
+struct passenger {
+    travelling connection;
+    websocket::decoder decode{limits::command_bytes_max};
+    std::vector<message> waiting;  // behind the first frame
+    rooms::encoding wire = rooms::encoding::proto;
+    caller who;
+    v1::ClientFrame enter;
+};
+
+bool parse(rooms::encoding wire, const message& m, v1::ClientFrame& to) {
+    if (wire == rooms::encoding::proto) return to.ParseFromString(m.payload);
+    if (!check_json(m.payload)) return false;
+    google::protobuf::util::JsonParseOptions options;
+    options.ignore_unknown_fields = true;
+    return google::protobuf::util::JsonStringToMessage(m.payload, &to, options).ok();
+}
+
+void refuse(live_pipe& pipe, rooms::encoding wire, std::uint64_t request_id, const fault& why) {
+    v1::ServerFrame f;
+    f.set_request_id(request_id);
+    auto& r = *f.mutable_refused();
+    r.set_code(std::string(code_name(why.kind)));
+    r.set_message(why.kind == code::internal ? "Something went wrong here. Try again later." : why.message);
+    r.mutable_detail()->set_reason(why.reason);
+    r.mutable_detail()->set_retryable(why.retryable);
+    r.mutable_detail()->set_retry_after_ms(why.retry_after_ms);
+    if (pg::sqlstate(why).empty()) r.mutable_detail()->set_field(why.field);
+    std::string payload;
+    if (wire == rooms::encoding::json) (void)google::protobuf::util::MessageToJsonString(f, &payload);
+    else f.SerializeToString(&payload);
+    pipe.write_some(frame_for(wire, payload));
+}
+
+const v1::Access& rule_of(const v1::ClientFrame& frame) {
+    const auto* oneof = v1::ClientFrame::descriptor()->FindOneofByName("command");
+    const auto* field = frame.GetReflection()->GetOneofFieldDescriptor(frame, oneof);
+    return field->options().GetExtension(v1::live_access);
+}
+
+// Reads messages until there is one; false: the connection is over.
+awaitable<bool> more(transport& connection, websocket::decoder& decode, live_pipe& pipe, std::vector<message>& to) {
+    char chunk[16 * 1024];
+    const auto got = co_await connection.read_some(chunk, sizeof chunk);
+    if (got <= 0) co_return false;
+    const auto failed = decode.feed({chunk, static_cast<std::size_t>(got)}, to);
+    if (failed != websocket::failure::none) {
+        pipe.close(static_cast<int>(failed), failed == websocket::failure::too_big ? "message too big" : failed == websocket::failure::bad_utf8 ? "bad UTF-8" : "protocol error");
+        co_return false;
+    }
+    co_return true;
+}
+
+// Waits for the peer's close so that our close frame is read, within its deadline.
+awaitable<void> linger(transport& connection) {
+    char chunk[4 * 1024];
+    for (int i = 0; i < 64; ++i)
+        if (co_await connection.read_some(chunk, sizeof chunk) <= 0) break;
+    connection.shut_down();
+}
+
+// Control frames and wrong types. True: go on with this message.
+bool is_data(live_pipe& pipe, rooms::encoding wire, const message& m) {
+    switch (m.kind) {
+        case opcode::ping: pipe.pong(m.payload); return false;
+        case opcode::pong: return false;
+        case opcode::close: pipe.close(m.close_code == 1005 ? close_normal : m.close_code, ""); return false;
+        default: break;
+    }
+    if ((wire == rooms::encoding::proto) != (m.kind == opcode::binary)) {
+        pipe.close(close_unsupported, wire == rooms::encoding::proto ? "binary messages only" : "text messages only");
+        return false;
+    }
+    return true;
+}
+
+class seated {
+public:
+    seated(live_parts& p, passenger who) : p_(p), rider_(std::move(who)) {}
+
+    awaitable<void> run(core& home) {
+        const room_id id(rider_.enter.enter().room_id());
+        transport connection(transport::assign(home.context, rider_.connection.descriptor), std::move(rider_.connection.ssl), *p_.sweepers[home.index]);
+        live_pipe pipe(connection);
+        connection.deadline_in(limits::idle_without_ping_ms);
+        auto found = co_await p_.hall.find(id);
+        if (!found) {
+            refuse(pipe, rider_.wire, rider_.enter.request_id(), found.error());
+            pipe.close(close_policy, found.error().reason);
+            co_return co_await linger(connection);
+        }
+        const auto here = std::move(*found);
+        const auto& enter = rider_.enter.enter();
+        auto seat = std::make_shared<rooms::member>(rider_.who, rider_.wire, pipe, !enter.no_media(), std::max(0, enter.buffer_ms()));
+        p_.opened.add();
+        auto entered = co_await here->enter(seat, enter, rider_.enter.request_id());
+        if (!entered) {
+            refuse(pipe, rider_.wire, rider_.enter.request_id(), entered.error());
+            pipe.close(entered.error().reason == "kicked" ? static_cast<int>(rooms::close_kicked) : close_policy, entered.error().reason);
+            seat->out = nullptr;
+            co_return co_await linger(connection);
+        }
+        co_await talk(connection, pipe, here, seat);
+        here->leave(seat);
+        if (pipe.closing()) co_await linger(connection);
+    }
+
+private:
+    awaitable<void> talk(transport& connection, live_pipe& pipe, const std::shared_ptr<rooms::room>& here, const rooms::member_ptr& seat) {
+        token_bucket commands(limits::commands_per_socket);
+        std::vector<message> messages = std::move(rider_.waiting);
+        int refusals = 0;
+        while (true) {
+            for (auto& m : messages) {
+                if (pipe.closing()) co_return;
+                if (!is_data(pipe, rider_.wire, m)) continue;
+                // The session may have ended between two frames.
+                v1::ClientFrame frame;
+                if (!parse(rider_.wire, m, frame)) {
+                    refuse(pipe, rider_.wire, 0, invalid("", "This frame is not a ClientFrame."));
+                    if (++refusals > refusals_in_a_row_max) pipe.close(close_policy, "too many bad frames");
+                    continue;
+                }
+                if (frame.command_case() != v1::ClientFrame::kMedia)
+                    if (const auto wait = commands.take(p_.clock.steady_ms()); wait > 0) {
+                        p_.refused.add();
+                        refuse(pipe, rider_.wire, frame.request_id(), exhausted("too_many_commands", "Too many commands at once. Nothing of this one was done.", wait));
+                        if (++refusals > refusals_in_a_row_max) pipe.close(close_policy, "too many commands");
+                        continue;
+                    }
+                refusals = 0;
+                if (frame.command_case() == v1::ClientFrame::COMMAND_NOT_SET) {
+                    refuse(pipe, rider_.wire, frame.request_id(), invalid("command", "this frame carries no command that this server knows."));
+                    continue;
+                }
+                auto proof = access_gate::check_live(rule_of(frame), rider_.who, here->is_singer(rider_.who.user), here->is_staff(rider_.who));
+                if (!proof) {
+                    refuse(pipe, rider_.wire, frame.request_id(), proof.error());
+                    continue;
+                }
+                here->handle(seat, std::move(*proof), std::move(frame));
+            }
+            messages.clear();
+            if (pipe.closing()) co_return;
+            connection.deadline_in(limits::idle_without_ping_ms);
+            if (!co_await more(connection, rider_.decode, pipe, messages)) co_return;
+        }
+    }
+
+    live_parts& p_;
+    passenger rider_;
+};
+
+awaitable<void> ride(live_parts& p, core& home, passenger who) {
+    seated session(p, std::move(who));
+    co_await session.run(home);
+}
+}  // namespace
+
+std::string frame_for(rooms::encoding wire, std::string_view payload) {
+    return websocket::encode(wire == rooms::encoding::proto ? opcode::binary : opcode::text, payload);
+}
+
+awaitable<void> run_live(live_parts& p, std::unique_ptr<transport> connection, std::string rest, rooms::encoding wire, std::string address) {
+    passenger rider;
+    rider.wire = wire;
+    live_pipe pipe(*connection);
+    connection->deadline_in(limits::handshake_deadline_ms);
+    std::vector<message> messages;
+    if (const auto failed = rider.decode.feed(rest, messages); failed != websocket::failure::none) {
+        pipe.close(static_cast<int>(failed), "protocol error");
+        co_return co_await linger(*connection);
+    }
+    // The first data message is `enter`.
+    bool entered = false;
+    while (!entered) {
+        for (std::size_t i = 0; i < messages.size() && !pipe.closing(); ++i) {
+            if (!is_data(pipe, wire, messages[i])) continue;
+            fault why;
+            if (!parse(wire, messages[i], rider.enter) || !rider.enter.has_enter()) why = invalid("enter", "the first frame must be `enter`.");
+            else if (rider.enter.enter().room_id() <= 0) why = invalid("room_id", "must be the id of a room.");
+            else if (const auto& token = rider.enter.enter().access_token(); !token.empty()) {
+                auto who = p.people.authenticate(token);
+                if (who) rider.who = std::move(*who);
+                else why = who.error();
+            }
+            if (!why.reason.empty()) {
+                refuse(pipe, wire, rider.enter.request_id(), why);
+                pipe.close(why.kind == code::unauthenticated ? static_cast<int>(rooms::close_session_ended) : close_policy, why.reason);
+                break;
+            }
+            rider.waiting.assign(std::make_move_iterator(messages.begin() + static_cast<std::ptrdiff_t>(i) + 1), std::make_move_iterator(messages.end()));
+            entered = true;
+            break;
+        }
+        if (entered) break;
+        if (pipe.closing()) co_return co_await linger(*connection);
+        messages.clear();
+        if (!co_await more(*connection, rider.decode, pipe, messages)) {
+            if (pipe.closing()) co_await linger(*connection);
+            co_return;
+        }
+    }
+    rider.who.address = std::move(address);
+    auto& home = p.hall.home_of(room_id(rider.enter.enter().room_id()));
+    rider.connection = connection->release();
+    connection.reset();
+    // From here on the home core owns it.
+    asio::post(home.context, [&p, &home, moved = std::make_shared<passenger>(std::move(rider))] { home.tasks.spawn("live", ride(p, home, std::move(*moved))); });
+}
+
+}  // namespace ovation::server
