@@ -126,6 +126,7 @@ public:
         lease& operator=(lease&&) = delete;
         ~lease();
         connection* operator->() { return connection_.get(); }
+        connection& operator*() { return *connection_; }
         // A transaction of several round trips. What is not committed when the lease ends is rolled back.
         awaitable<result<void>> begin();
         awaitable<result<void>> commit();

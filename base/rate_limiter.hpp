@@ -11,6 +11,8 @@ namespace ovation {
 struct rate {
     double per_second;
     double burst;
+    // A load test's profile.
+    [[nodiscard]] constexpr rate times(double factor) const { return {per_second * factor, burst * factor}; }
 };
 
 // One bucket, for an owner that is on one thread.

@@ -33,11 +33,12 @@ struct service_parts {
     const clock_source& clock;
     route_source& routes;
     boards& ranking;
+    double rate_factor = 1;
 };
 
 class service {
 public:
-    explicit service(service_parts parts) : p_(parts), sends_(parts.clock, limits::gift_sends_per_user) {}
+    explicit service(service_parts parts) : p_(parts), sends_(parts.clock, limits::gift_sends_per_user.times(parts.rate_factor)) {}
     void register_with(rpc_table& table);
     awaitable<result<void>> load();
 

@@ -38,11 +38,12 @@ struct service_parts {
     token_codec& tokens;
     revocations& ended;
     account_opener& opener;
+    double rate_factor = 1;
 };
 
 class service {
 public:
-    explicit service(service_parts parts) : p_(parts), log_ins_(parts.clock, limits::log_ins_per_address) {}
+    explicit service(service_parts parts) : p_(parts), log_ins_(parts.clock, limits::log_ins_per_address.times(parts.rate_factor)) {}
     void register_with(rpc_table& table, access_gate& gate);
     // Loads who is banned and which sessions ended while their tokens still run.
     awaitable<result<void>> load();

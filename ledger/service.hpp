@@ -20,8 +20,9 @@ public:
     awaitable<result<v1::GetWalletResponse>> set_daily_limit(granted who, v1::SetDailyLimitRequest request);
     awaitable<result<v1::GetLedgerHealthResponse>> get_health(granted who, v1::GetLedgerHealthRequest);
 
-private:
     awaitable<result<v1::GetWalletResponse>> wallet_of(user_id user);
+
+private:
     cores& cores_;
     posting_queue& queue_;
     std::string time_zone_;

@@ -507,4 +507,5 @@ revoke execute on all functions in schema ledger from public;
 grant execute on function ledger.open_wallet, ledger.set_daily_limit, ledger.intern_rule, ledger.intern_route, ledger.tend_leaves, ledger.fence,
   ledger.post_gifts, ledger.post_entry, ledger.take_head, ledger.release_head to ovation_app;
 grant select on all tables in schema ledger to ovation_app;
+grant select on public.schema_migration to ovation_app;
 create index entry_accounts on ledger.entry using gin (accounts);

@@ -16,11 +16,12 @@ struct service_parts {
     ledger::posting_queue& queue;
     const clock_source& clock;
     std::string sandbox_key;  // empty: the sandbox does not exist
+    double rate_factor = 1;
 };
 
 class service {
 public:
-    explicit service(service_parts parts) : p_(std::move(parts)), orders_(p_.clock, limits::top_ups_per_user) {}
+    explicit service(service_parts parts) : p_(std::move(parts)), orders_(p_.clock, limits::top_ups_per_user.times(p_.rate_factor)) {}
     void register_with(rpc_table& table, access_gate& gate);
 
     awaitable<result<v1::ListCoinPacksResponse>> list_packs(granted who, v1::ListCoinPacksRequest);

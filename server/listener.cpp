@@ -51,7 +51,7 @@ std::optional<fs::path> inside(const fs::path& root, std::string_view relative) 
 listener::listener(listener_options options, listener_parts parts)
     : options_(std::move(options)),
       p_(std::move(parts)),
-      connections_(p_.clock, limits::connections_per_address),
+      connections_(p_.clock, limits::connections_per_address.times(options_.rate_factor)),
       open_(p_.registry.make_gauge("ovation_connections", "Open connections, HTTP and live.")),
       accepted_(p_.registry.make_counter("ovation_connections_total", "Connections accepted.")) {
     for (std::size_t i = 0; i < p_.all.count(); ++i) doors_.push_back({nullptr, std::make_unique<sweeper>(p_.all.at(i).context, p_.clock)});
@@ -93,11 +93,14 @@ void listener::open() {
             asio::ip::tcp::acceptor probe(p_.all.at(i).context);
             probe.open(at.protocol(), failed);
             probe.set_option(asio::ip::tcp::acceptor::reuse_address(true), failed);
-            if (options_.port != 0 && probe.bind(at, failed))
+            if (options_.port != 0) probe.bind(at, failed);
+            if (failed)
                 throw std::runtime_error(fmt::format("Port {} of {} is taken by another program. Stop that one, or choose another port with --port.", options_.port, options_.address));
         }
         setsockopt(acceptor->native_handle(), SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
-        if (acceptor->bind(at, failed) || acceptor->listen(1024, failed))
+        acceptor->bind(asio::ip::tcp::endpoint(address, options_.port), failed);
+        if (!failed) acceptor->listen(1024, failed);
+        if (failed)
             throw std::runtime_error(fmt::format("Cannot listen on {} port {}: {}. Choose another port with --port.", options_.address, options_.port, failed.message()));
         if (options_.port == 0) options_.port = acceptor->local_endpoint().port();
         doors_[i].acceptor = std::move(acceptor);

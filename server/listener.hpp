@@ -17,6 +17,7 @@ struct listener_options {
     std::filesystem::path media_root;   // backing tracks
     std::vector<std::string> allowed_origins;
     std::vector<std::string> trusted_proxies;
+    double rate_factor = 1;
 };
 
 struct listener_parts {

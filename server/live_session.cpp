@@ -169,7 +169,7 @@ public:
 
 private:
     awaitable<void> talk(transport& connection, live_pipe& pipe, const std::shared_ptr<rooms::room>& here, const rooms::member_ptr& seat) {
-        token_bucket commands(limits::commands_per_socket);
+        token_bucket commands(limits::commands_per_socket.times(p_.rate_factor));
         std::vector<message> messages = std::move(rider_.waiting);
         int refusals = 0;
         while (true) {

@@ -16,6 +16,7 @@ struct live_parts {
     std::vector<sweeper*> sweepers;  // by core
     counter& opened;
     counter& refused;
+    double rate_factor = 1;
 };
 
 // After the handshake. `rest`: what came behind the upgrade request.

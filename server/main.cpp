@@ -1,1 +1,239 @@
-int main(){}
+// The command line: one binary, subcommands.
+#include <csignal>
+#include <CLI/CLI.hpp>
+#include <spdlog/fmt/fmt.h>
+
+#include <iostream>
+
+#include "base/crypto.hpp"
+#include "base/log.hpp"
+#include "gifts/boards.hpp"
+#include "identity/service.hpp"
+#include "ledger/audit.hpp"
+#include "ledger/routes.hpp"
+#include "server/application.hpp"
+#include "server/demo.hpp"
+#include "server/schema.hpp"
+#include "songs/service.hpp"
+
+namespace {
+using namespace ovation;
+
+struct failed {
+    std::string sentence;
+};
+
+// Runs one coroutine to its end on a loop of its own.
+template <class T>
+T run(asio::io_context& context, awaitable<result<T>> body) {
+    std::optional<result<T>> out;
+    std::exception_ptr bug;
+    asio::co_spawn(context, std::move(body), [&](std::exception_ptr failure, result<T> value) {
+        bug = failure;
+        out = std::move(value);
+        context.stop();
+    });
+    context.run();
+    context.restart();
+    if (bug) std::rethrow_exception(bug);
+    if (!*out) throw failed{out->error().message};
+    if constexpr (!std::is_void_v<T>) return std::move(**out);
+}
+
+struct tool {
+    explicit tool(const config& c) : db(context, c.database, 2) {}
+    asio::io_context context{1};
+    pg::pool db;
+};
+
+int check(const config& c) {
+    tool t(c);
+    run(t.context, server::check_schema(t.db));
+    std::cout << effective(c) << "The configuration and the schema fit this server.\n";
+    return 0;
+}
+
+int verify(const config& c) {
+    tool t(c);
+    auto held = run(t.context, [](tool& x) -> awaitable<result<std::vector<ledger::check>>> {
+        auto lease = co_await x.db.acquire();
+        if (!lease) co_return lease.error();
+        co_return co_await ledger::verify(**lease);
+    }(t));
+    bool clean = true;
+    for (const auto& one : held) {
+        clean = clean && one.ok;
+        std::cout << fmt::format("{:<9} {:<4} {:>10}  {}\n", one.name, one.ok ? "ok" : "BAD", one.count, one.detail);
+    }
+    std::cout << (clean ? "The books are clean.\n" : "The books are NOT clean. Stop taking money and look at the lines marked BAD.\n");
+    return clean ? 0 : 1;
+}
+
+int dump(const config& c) {
+    tool t(c);
+    run(t.context, [](tool& x) -> awaitable<result<std::int64_t>> {
+        auto lease = co_await x.db.acquire();
+        if (!lease) co_return lease.error();
+        co_return co_await ledger::dump(**lease, [](const std::string& line) { std::cout << line << '\n'; });
+    }(t));
+    return 0;
+}
+
+int import_songs(const config& c, const std::string& folder) {
+    tool t(c);
+    const auto all = run(t.context, [](tool& x, std::string from, std::string media) -> awaitable<result<std::vector<songs::imported>>> {
+        co_return co_await songs::import_folder(x.db, from, media);
+    }(t, folder, c.media_root));
+    int bad = 0;
+    for (const auto& one : all) {
+        if (one.outcome) std::cout << fmt::format("song {} from {}\n", one.outcome->value, one.file);
+        else {
+            ++bad;
+            std::cout << fmt::format("refused {}: {}\n", one.file, one.outcome.error().message);
+        }
+    }
+    if (all.empty()) throw failed{fmt::format("There is no .txt file in {}.", folder)};
+    std::cout << fmt::format("{} imported, {} refused\n", all.size() - static_cast<std::size_t>(bad), bad);
+    return bad == 0 ? 0 : 1;
+}
+
+struct user_arguments {
+    std::string handle, name, password;
+    std::vector<std::string> roles;
+};
+role_set roles_of(const std::vector<std::string>& names) {
+    role_set out;
+    out.add(v1::ROLE_AUDIENCE);
+    for (const auto& n : names) {
+        std::string upper = "ROLE_";
+        for (const char c : n) upper += static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+        v1::Role role{};
+        if (!v1::Role_Parse(upper, &role) || role < v1::ROLE_AUDIENCE || role > v1::ROLE_INTEGRATOR) throw failed{fmt::format("roles: there is no role \"{}\"; audience, singer, agent, ops, finance, integrator.", n)};
+        out.add(role);
+    }
+    return out;
+}
+
+int create_user(const config& c, const user_arguments& a) {
+    tool t(c);
+    const auto roles = roles_of(a.roles);
+    const auto id = run(t.context, [](tool& x, user_arguments u, role_set r) -> awaitable<result<std::int64_t>> {
+        OVATION_CO_CHECK(identity::check_password(u.password));
+        OVATION_CO_TRY(const auto user, co_await identity::create_user(x.db, {u.handle, u.name.empty() ? u.handle : u.name, crypto::hash_password(u.password), r}));
+        OVATION_CO_CHECK(co_await ledger::open_wallet(x.db, user));
+        co_return user.value;
+    }(t, a, roles));
+    std::cout << fmt::format("user {} ({})\n", id, a.handle);
+    return 0;
+}
+
+const pg::statement grant_by_handle{"cli_grant", "update identity.users set roles = roles | $2::int where issuer = 'ovation' and subject = $1 returning id"};
+int grant(const config& c, const user_arguments& a) {
+    tool t(c);
+    const auto roles = roles_of(a.roles);
+    auto rows = run(t.context, [](tool& x, std::string handle, std::int64_t bits) -> awaitable<result<int>> {
+        OVATION_CO_TRY(auto r, co_await x.db.query(grant_by_handle, pg::with(handle, bits)));
+        co_return r.size();
+    }(t, a.handle, roles.bits()));
+    if (rows == 0) throw failed{fmt::format("handle: there is nobody called {}.", a.handle)};
+    std::cout << "granted; it holds from the next log-in on\n";
+    return 0;
+}
+}  // namespace
+
+int main(int argc, char** argv) {
+    std::signal(SIGPIPE, SIG_IGN);
+    CLI::App app("Ovation: a live-karaoke server. A singer goes live, the room hears one clock, gifts are paid before they are seen.");
+    app.require_subcommand(1);
+    app.set_version_flag("--version", OVATION_VERSION);
+    app.footer("Every setting is a flag, a variable OVATION_NAME, or a key of the TOML file given with --config.\ndocs/operating.md is the operator's manual.");
+
+    config options;
+    std::string config_file;
+    std::map<std::string, std::string> given;
+    const auto with_settings = [&](CLI::App* sub) {
+        sub->add_option("--config", config_file, "TOML file with settings.");
+        for (const auto& s : settings()) {
+            if (std::holds_alternative<bool config::*>(s.field)) sub->add_flag_callback(flag_of(s), [&given, name = std::string(s.name)] { given[name] = "true"; }, s.help);
+            else sub->add_option_function<std::string>(flag_of(s), [&given, name = std::string(s.name)](const std::string& v) { given[name] = v; }, s.help);
+        }
+        return sub;
+    };
+    auto* serve = with_settings(app.add_subcommand("serve", "Run the server."));
+    auto* migrate = with_settings(app.add_subcommand("migrate", "Bring the database's schema up to this binary."));
+    auto* check_command = with_settings(app.add_subcommand("check", "Check configuration and schema; changes nothing."));
+    auto* ledger_command = app.add_subcommand("ledger", "The books.")->require_subcommand(1);
+    auto* verify_command = with_settings(ledger_command->add_subcommand("verify", "Check everything: sums, balances, numbers, keys, splits. Exit 1 when something is wrong."));
+    auto* dump_command = with_settings(ledger_command->add_subcommand("dump", "One line a posting: seq, kind, key, account, version, amount, balance after (micros)."));
+    auto* boards_command = app.add_subcommand("boards", "Leaderboards.")->require_subcommand(1);
+    auto* rebuild_command = with_settings(boards_command->add_subcommand("rebuild", "Count all boards again from the books."));
+    auto* songs_command = app.add_subcommand("songs", "The catalogue.")->require_subcommand(1);
+    auto* import_command = with_settings(songs_command->add_subcommand("import", "Read UltraStar files of a folder; a missing backing track is rendered."));
+    std::string folder;
+    import_command->add_option("folder", folder, "Folder with .txt files.")->required();
+    auto* users_command = app.add_subcommand("users", "People.")->require_subcommand(1);
+    user_arguments person;
+    auto* create_command = with_settings(users_command->add_subcommand("create", "Make an account."));
+    auto* grant_command = with_settings(users_command->add_subcommand("grant", "Give roles to an account."));
+    for (auto* c : {create_command, grant_command}) {
+        c->add_option("handle", person.handle, "Name for log-in.")->required();
+        c->add_option("--role", person.roles, "singer, agent, ops, finance, integrator; may be repeated.");
+    }
+    create_command->add_option("--name", person.name, "Display name.");
+    create_command->add_option("--password", person.password, "At least 8 bytes.")->required();
+    auto* demo_command = with_settings(app.add_subcommand("demo", "Fill a demo server: people, a channel, rooms, and bots that sing, chat and give."));
+    server::demo_options demo;
+    demo_command->add_option("--url", demo.url, "The server, http://127.0.0.1:8080.");
+    demo_command->add_option("--seconds", demo.seconds, "How long the bots stay; 0: until Ctrl-C, −1: only people and rooms.");
+    auto* publish_command = app.add_subcommand("publish", "Go on stage and send an Ogg Opus file as the voice.");
+    server::publish_options publish;
+    publish_command->add_option("file", publish.file, "Ogg Opus file, 20 ms packets.")->required();
+    publish_command->add_option("--url", publish.url, "The server.");
+    publish_command->add_option("--handle", publish.handle, "The singer's log-in.")->required();
+    publish_command->add_option("--password", publish.password, "The singer's password.")->required();
+    publish_command->add_option("--room", publish.room, "The room's number.")->required();
+    publish_command->add_option("--song", publish.song, "The song's number; 0: talk.");
+    publish_command->add_option("--seconds", publish.seconds, "At most so long; 0: the whole file.");
+    CLI11_PARSE(app, argc, argv);
+
+    try {
+        crypto::start();
+        const auto must = [](result<void> r) {
+            if (!r) throw failed{r.error().message};
+        };
+        if (!config_file.empty()) must(read_config_file(options, config_file));
+        must(read_environment(options));
+        for (const auto& s : settings())
+            if (const auto at = given.find(s.name); at != given.end()) must(assign(options, s, at->second));
+        if (options.owner_database.empty()) options.owner_database = options.database;
+        if (options.tls_cert.empty() != options.tls_key.empty()) throw failed{"tls_cert and tls_key: give both or none."};
+        log::start(options.log_level);
+
+        if (*serve) return server::application(options).run();
+        if (*migrate) {
+            asio::io_context context(1);
+            std::cout << fmt::format("{} migrations applied\n", run(context, server::migrate(context, options.owner_database)));
+            return 0;
+        }
+        if (*check_command) return check(options);
+        if (*verify_command) return verify(options);
+        if (*dump_command) return dump(options);
+        if (*rebuild_command) {
+            tool t(options);
+            std::cout << fmt::format("{} buckets counted\n", run(t.context, gifts::rebuild_boards(t.db, options.time_zone)));
+            return 0;
+        }
+        if (*import_command) return import_songs(options, folder);
+        if (*create_command) return create_user(options, person);
+        if (*grant_command) return grant(options, person);
+        if (*demo_command) return server::run_demo(demo);
+        if (*publish_command) return server::run_publish(publish);
+    } catch (const failed& f) {
+        std::cerr << f.sentence << '\n';
+        return 2;
+    } catch (const std::exception& e) {
+        std::cerr << e.what() << '\n';
+        return 2;
+    }
+    return 0;
+}

@@ -1,0 +1,115 @@
+#include "base/config.hpp"
+
+#include <spdlog/fmt/fmt.h>
+
+#include <charconv>
+#include <toml++/toml.h>
+
+extern char** environ;
+
+namespace ovation {
+
+const std::vector<setting>& settings() {
+    static const std::vector<setting> all{
+        {"address", "IP address to listen on; 0.0.0.0 for all.", false, &config::address},
+        {"port", "TCP port to listen on; 0 takes a free one and prints it.", false, &config::port, 0, 65535},
+        {"tls_cert", "PEM file with the certificate chain; empty: plain HTTP. Browsers give no microphone without TLS, except on localhost.", false, &config::tls_cert},
+        {"tls_key", "PEM file with the certificate's key.", false, &config::tls_key},
+        {"database", "libpq connection string of the application's role, which can neither change nor delete what is posted.", true, &config::database},
+        {"owner_database", "libpq connection string of the role that owns the schema; only `migrate` uses it. Empty: the same as database.", true, &config::owner_database},
+        {"web_root", "Folder of the built pages; a missing one means: no pages.", false, &config::web_root},
+        {"media_root", "Folder of the backing tracks; `songs import` writes it.", false, &config::media_root},
+        {"allowed_origins", "Origins (https://example.org), apart by commas, whose pages may call besides our own.", false, &config::allowed_origins},
+        {"trusted_proxies", "IP addresses, apart by commas, whose X-Forwarded-For is believed.", false, &config::trusted_proxies},
+        {"words_file", "Text file with one refused chat word a line; empty: none.", false, &config::words_file},
+        {"time_zone", "IANA zone of the days of boards, limits and contracts. Changing it later moves no booked day.", false, &config::time_zone},
+        {"log_level", "debug, info, warn or error.", false, &config::log_level},
+        {"cores", "Event loops; 0: one for each processor.", false, &config::cores, 0, 256},
+        {"connections_per_core", "Database connections of each event loop.", false, &config::connections_per_core, 1, 64},
+        {"workers", "Threads for passwords and other CPU work.", false, &config::workers, 1, 64},
+        {"vat_bp", "VAT inside the price, in basis points. Holds for new routes only.", false, &config::vat_bp, 0, 5000},
+        {"stop_within_s", "Seconds that a shutdown may take before it ends hard.", false, &config::stop_within_s, 1, 300},
+        {"demo", "Lets the sandbox provider and the demo accounts exist. Never on a real installation.", false, &config::demo},
+        {"load_profile", "Rate limits a thousand times as wide, for load tests only.", false, &config::load_profile},
+        {"sandbox_key", "Key that signs the sandbox provider's notifications; empty: made at start.", true, &config::sandbox_key},
+    };
+    return all;
+}
+
+std::string flag_of(const setting& s) {
+    std::string out = "--";
+    for (const char* c = s.name; *c; ++c) out += *c == '_' ? '-' : *c;
+    return out;
+}
+std::string variable_of(const setting& s) {
+    std::string out = "OVATION_";
+    for (const char* c = s.name; *c; ++c) out += *c >= 'a' && *c <= 'z' ? static_cast<char>(*c - 'a' + 'A') : *c;
+    return out;
+}
+
+result<void> assign(config& to, const setting& which, const std::string& text) {
+    if (const auto* field = std::get_if<std::string config::*>(&which.field)) {
+        to.**field = text;
+    } else if (const auto* number = std::get_if<std::int64_t config::*>(&which.field)) {
+        std::int64_t v = 0;
+        const auto [end, bad] = std::from_chars(text.data(), text.data() + text.size(), v);
+        if (bad != std::errc{} || end != text.data() + text.size() || v < which.least || v > which.most)
+            return invalid(which.name, fmt::format("\"{}\" is not a whole number from {} to {}.", text, which.least, which.most));
+        to.**number = v;
+    } else {
+        if (text != "true" && text != "false" && text != "1" && text != "0") return invalid(which.name, fmt::format("\"{}\" is neither true nor false.", text));
+        to.*std::get<bool config::*>(which.field) = text == "true" || text == "1";
+    }
+    return result<void>{};
+}
+
+result<void> read_config_file(config& to, const std::string& path) {
+    toml::table table;
+    try {
+        table = toml::parse_file(path);
+    } catch (const toml::parse_error& e) {
+        return invalid("config", fmt::format("{}: line {}: {}", path, e.source().begin.line, std::string(e.description())));
+    }
+    for (const auto& [key, value] : table) {
+        const setting* found = nullptr;
+        for (const auto& s : settings())
+            if (key.str() == s.name) found = &s;
+        if (!found) return invalid(std::string(key.str()), fmt::format("{}: there is no such setting; `ovation serve --help` lists them.", path));
+        std::string text;
+        if (const auto* s = value.as_string()) text = s->get();
+        else if (const auto* i = value.as_integer()) text = std::to_string(i->get());
+        else if (const auto* b = value.as_boolean()) text = b->get() ? "true" : "false";
+        else return invalid(std::string(key.str()), "must be a text, a whole number, true or false.");
+        OVATION_CHECK(assign(to, *found, text));
+    }
+    return result<void>{};
+}
+
+result<void> read_environment(config& to) {
+    for (char** entry = environ; *entry; ++entry) {
+        const std::string_view whole = *entry;
+        if (!whole.starts_with("OVATION_")) continue;
+        const auto equals = whole.find('=');
+        const setting* found = nullptr;
+        for (const auto& s : settings())
+            if (whole.substr(0, equals) == variable_of(s)) found = &s;
+        if (!found) return invalid(std::string(whole.substr(0, equals)), "there is no such setting; `ovation serve --help` lists them.");
+        OVATION_CHECK(assign(to, *found, std::string(whole.substr(equals + 1))));
+    }
+    return result<void>{};
+}
+
+std::string effective(const config& c) {
+    std::string out;
+    for (const auto& s : settings()) {
+        std::string value;
+        if (const auto* field = std::get_if<std::string config::*>(&s.field)) value = '"' + c.**field + '"';
+        else if (const auto* number = std::get_if<std::int64_t config::*>(&s.field)) value = std::to_string(c.**number);
+        else value = c.*std::get<bool config::*>(s.field) ? "true" : "false";
+        if (s.secret && value != "\"\"") value = "\"***\"";
+        out += fmt::format("{} = {}\n", s.name, value);
+    }
+    return out;
+}
+
+}  // namespace ovation

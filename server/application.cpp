@@ -1,0 +1,314 @@
+#include "server/application.hpp"
+
+#include <spdlog/fmt/fmt.h>
+#include <unistd.h>
+
+#include <boost/asio/signal_set.hpp>
+#include <fstream>
+#include <future>
+#include <iostream>
+
+#include "base/crypto.hpp"
+#include "base/log.hpp"
+#include "channels/service.hpp"
+#include "gifts/service.hpp"
+#include "ledger/routes.hpp"
+#include "ledger/service.hpp"
+#include "rooms/service.hpp"
+#include "server/listener.hpp"
+#include "server/schema.hpp"
+#include "server/sql.hpp"
+#include "songs/service.hpp"
+
+namespace ovation::server {
+namespace {
+
+std::vector<std::string> split(const std::string& list) {
+    std::vector<std::string> out;
+    std::size_t from = 0;
+    while (from <= list.size()) {
+        const auto comma = std::min(list.find(',', from), list.size());
+        const auto one = text::trim(std::string_view(list).substr(from, comma - from));
+        if (!one.empty()) out.emplace_back(one);
+        from = comma + 1;
+    }
+    return out;
+}
+
+std::vector<std::string> read_words(const std::string& path) {
+    std::vector<std::string> out;
+    if (path.empty()) return out;
+    std::ifstream in(path);
+    if (!in) throw std::runtime_error(fmt::format("words_file: cannot read {}.", path));
+    for (std::string line; std::getline(in, line);)
+        if (const auto word = text::trim(line); !word.empty() && word.front() != '#') out.emplace_back(word);
+    return out;
+}
+
+// ---- the interfaces that folders own, answered by folders that they may not include ----
+
+struct wallet_opener final : identity::account_opener {
+    explicit wallet_opener(cores& c) : all(c) {}
+    awaitable<result<void>> open(user_id user) override { return ledger::open_wallet(all.db(), user); }
+    cores& all;
+};
+struct routes_from_contracts final : rooms::route_maker {
+    explicit routes_from_contracts(channels::service& s) : channels(s) {}
+    awaitable<result<route_id>> make(channel_id channel, user_id singer, bool licensed) override { return channels.route_of(channel, singer, licensed); }
+    channels::service& channels;
+};
+struct routes_from_stage final : gifts::route_source {
+    awaitable<result<gifts::stage_route>> route_of(room_id id, user_id to_singer) override {
+        return ask(hall->home_of(id), [](rooms::hall& h, room_id room, user_id singer) -> awaitable<result<gifts::stage_route>> {
+            OVATION_CO_TRY(auto here, co_await h.find(room));
+            OVATION_CO_TRY(const auto r, co_await here->stage_route(singer));
+            co_return gifts::stage_route{r.route, r.singer, r.performance, r.song_position};
+        }(*hall, id, to_singer));
+    }
+    rooms::hall* hall = nullptr;
+};
+struct display_in_rooms final : gifts::gift_display {
+    void show(room_id room, std::shared_ptr<const v1::GiftShown> gift) override { hall->show_gift(room, std::move(gift)); }
+    rooms::hall* hall = nullptr;
+};
+struct journal_of_gifts final : rooms::journal_view {
+    journal_of_gifts(gifts::service& s, gifts::announcer& a) : gifts(s), announcer(a) {}
+    awaitable<result<std::vector<v1::GiftShown>>> gifts_since(room_id room, entry_seq after, int limit) override { return gifts.shown_since(room, after, limit); }
+    entry_seq announced() override { return announcer.announced(); }
+    gifts::service& gifts;
+    gifts::announcer& announcer;
+};
+struct counter_of_gifts final : rooms::gift_counter {
+    explicit counter_of_gifts(gifts::service& s) : gifts(s) {}
+    awaitable<result<v1::SendGiftResponse>> send(granted who, v1::SendGiftRequest request) override { return gifts.send(std::move(who), std::move(request)); }
+    gifts::service& gifts;
+};
+struct supporters_of_boards final : rooms::supporters_view {
+    supporters_of_boards(cores& c, gifts::boards& b) : all(c), boards(b) {}
+    awaitable<result<v1::Supporters>> top_today(room_id room) override {
+        v1::GetBoardRequest request;
+        request.set_scope(v1::BOARD_SCOPE_ROOM);
+        request.set_scope_id(room.value);
+        request.set_subject(v1::BOARD_SUBJECT_SENDER);
+        request.set_period(v1::BOARD_PERIOD_DAY);
+        request.set_limit(5);
+        OVATION_CO_TRY(auto board, co_await boards.get(all.db(), std::move(request), user_id()));
+        v1::Supporters out;
+        out.mutable_rows()->Swap(board.mutable_rows());
+        out.set_as_of_seq(board.as_of_seq());
+        co_return out;
+    }
+    cores& all;
+    gifts::boards& boards;
+};
+struct wallets_of_ledger final : rooms::wallet_view {
+    explicit wallets_of_ledger(ledger::service& s) : ledger(s) {}
+    awaitable<result<v1::Balance>> balance_of(user_id user) override {
+        OVATION_CO_TRY(const auto w, co_await ledger.wallet_of(user));
+        v1::Balance out;
+        out.set_coins(w.coins());
+        out.set_gift_only_coins(w.gift_only_coins());
+        out.set_bonus_coins(w.bonus_coins());
+        co_return out;
+    }
+    ledger::service& ledger;
+};
+
+awaitable<result<v1::GetLiveTotalsResponse>> live_totals(cores& all, rooms::hall& hall, std::string zone) {
+    v1::GetLiveTotalsResponse out;
+    for (const auto& r : co_await hall.live_rooms()) {
+        out.set_live_rooms(out.live_rooms() + 1);
+        out.set_listeners(out.listeners() + r.listeners());
+    }
+    OVATION_CO_TRY(auto r, co_await all.db().query(sql::totals_today, pg::with(zone)));
+    out.set_gifts_today(r.number(0, 0));
+    out.set_coins_today(r.number(0, 1));
+    out.set_top_ups_today(r.number(0, 2));
+    out.set_top_up_minor_today(r.number(0, 3));
+    co_return out;
+}
+}  // namespace
+
+struct application::parts {
+    explicit parts(config c)
+        : options(std::move(c)),
+          origins(split(options.allowed_origins)),
+          all(options.cores > 0 ? static_cast<std::size_t>(options.cores) : std::max<std::size_t>(1, std::thread::hardware_concurrency()), options.database,
+              static_cast<std::size_t>(options.connections_per_core)),
+          workers(static_cast<std::size_t>(options.workers), 64),
+          ended(clock),
+          opener(all),
+          queue({options.database, fmt::format("{}:{}", options.port, ::getpid()), options.time_zone, limits::ledger_queue_max, limits::ledger_batch_max}, clock, registry),
+          books(all, queue, options.time_zone),
+          channel_service(all, options.time_zone, static_cast<int>(options.vat_bp)),
+          contracts(channel_service),
+          announcer(clock, display),
+          ranking(all.at(0), options.time_zone, registry),
+          gift_service({all, queue, clock, stage_routes, ranking, factor()}),
+          journal(gift_service, announcer),
+          gift_counter(gift_service),
+          supporters(all, ranking),
+          wallets(books),
+          hall({all, clock, registry, &frame_for, contracts, journal, gift_counter, supporters, wallets, read_words(options.words_file)}),
+          room_service(all, hall),
+          song_service(all),
+          payment_service({all, queue, clock, options.demo ? options.sandbox_key : std::string(), factor()}) {
+        stage_routes.hall = &hall;
+        display.hall = &hall;
+        queue.observe(announcer);
+        queue.observe(ranking);
+    }
+
+    config options;
+    std::vector<std::string> origins;
+    system_clock_source clock;
+    metrics registry;
+    cores all;
+    worker_pool workers;
+    identity::revocations ended;
+    wallet_opener opener;
+    ledger::posting_queue queue;
+    ledger::service books;
+    channels::service channel_service;
+    routes_from_contracts contracts;
+    routes_from_stage stage_routes;
+    display_in_rooms display;
+    gifts::announcer announcer;
+    gifts::boards ranking;
+    gifts::service gift_service;
+    journal_of_gifts journal;
+    counter_of_gifts gift_counter;
+    supporters_of_boards supporters;
+    wallets_of_ledger wallets;
+    rooms::hall hall;
+    rooms::service room_service;
+    songs::service song_service;
+    payments::service payment_service;
+    rpc_table table;
+    access_gate gate;
+    std::unique_ptr<identity::token_codec> tokens;
+    std::unique_ptr<identity::service> people;
+    std::unique_ptr<connect_router> rpc;
+    std::unique_ptr<live_parts> live;
+    std::unique_ptr<listener> door;
+
+    [[nodiscard]] double factor() const { return options.load_profile ? 1000 : 1; }
+
+    // Runs a coroutine on a core and waits for it; only while starting and stopping.
+    template <class T>
+    T wait(core& on, awaitable<T> body) {
+        std::promise<T> promise;
+        auto future = promise.get_future();
+        asio::co_spawn(on.context, std::move(body), [&promise](std::exception_ptr failure, T value) {
+            if (failure) promise.set_exception(failure);
+            else promise.set_value(std::move(value));
+        });
+        return future.get();
+    }
+    template <class T>
+    T must(result<T> r, const char* what) {
+        if (!r) throw std::runtime_error(fmt::format("{}: {}", what, r.error().message));
+        if constexpr (!std::is_void_v<T>) return std::move(*r);
+    }
+
+    void wire();
+    void start_tasks();
+    void stop();
+};
+
+void application::parts::wire() {
+    auto& first = all.at(0);
+    must(wait(first, check_schema(first.db)), "schema");
+    tokens = std::make_unique<identity::token_codec>(must(wait(first, identity::installation_key(first.db)), "installation key"));
+    people = std::make_unique<identity::service>(identity::service_parts{all, workers, clock, *tokens, ended, opener, factor()});
+    must(wait(first, people->load()), "people");
+    must(wait(first, gift_service.load()), "gift catalogue");
+    const auto head = must(wait(first, first.db.query(ledger_head, {})), "ledger");
+    announcer.start_after(entry_seq(head.number(0, 0)));
+    ended.on_end([this](user_id user, session_id session) { hall.close_sockets(user, session, rooms::close_session_ended, "session ended"); });
+
+    people->register_with(table, gate);
+    books.register_with(table);
+    channel_service.register_with(table, gate);
+    gift_service.register_with(table);
+    room_service.register_with(table, gate);
+    song_service.register_with(table);
+    payment_service.register_with(table, gate);
+    table.add<v1::GetLiveTotalsRequest, v1::GetLiveTotalsResponse>("/ovation.v1.OpsService/GetLiveTotals",
+                                                                   [this](granted, v1::GetLiveTotalsRequest) { return live_totals(all, hall, options.time_zone); });
+    rpc = std::make_unique<connect_router>(connect_router::parts{table, gate, *people, clock, registry, origins});
+    live = std::make_unique<live_parts>(live_parts{all, hall, *people, clock, {}, registry.make_counter("ovation_live_opened_total", "Sockets that entered a room."),
+                                                   registry.make_counter("ovation_live_refused_total", "Live commands refused for their rate."), factor()});
+    listener_options door_options{options.address, static_cast<std::uint16_t>(options.port), options.tls_cert, options.tls_key, options.web_root, options.media_root, origins, split(options.trusted_proxies), factor()};
+    door = std::make_unique<listener>(std::move(door_options), listener_parts{all, clock, registry, *rpc, *live, payment_service, [this]() -> awaitable<std::vector<std::pair<std::string, bool>>> {
+                                                                                  return [](parts& p) -> awaitable<std::vector<std::pair<std::string, bool>>> {
+                                                                                      const auto database = co_await p.all.db().query(ledger_head, {}, std::chrono::seconds(2));
+                                                                                      co_return std::vector<std::pair<std::string, bool>>{{"database", database.has_value()}, {"ledger_writer", p.queue.is_writer()}};
+                                                                                  }(*this);
+                                                                              }});
+    live->sweepers = door->sweepers();
+}
+
+void application::parts::start_tasks() {
+    queue.start();
+    must(wait(all.at(0), hall.restore()), "rooms");
+    for (std::size_t i = 0; i < all.count(); ++i) {
+        auto& c = all.at(i);
+        asio::post(c.context, [this, &c] { c.tasks.spawn("ticks", hall.ticks(c)); });
+    }
+    asio::post(all.at(0).context, [this] { all.at(0).tasks.spawn("boards", ranking.run()); });
+    door->start();
+}
+
+// In order: no new connections, rooms say goodbye, what waits is posted, then the loops end.
+void application::parts::stop() {
+    log::info("server", "stopping", "within_s={}", options.stop_within_s);
+    door->stop_accepting();
+    hall.stop();
+    ranking.stop();
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    queue.stop(std::chrono::seconds(options.stop_within_s));
+    door->close_idle();
+    for (std::size_t i = 0; i < all.count(); ++i) {
+        auto& c = all.at(i);
+        const bool quiet = wait(c, c.tasks.wait(std::chrono::seconds(options.stop_within_s)));
+        if (!quiet) log::warn("server", "tasks_left", "core={} count={}", i, c.tasks.size());
+        c.context.stop();
+    }
+    all.join();
+    log::info("server", "stopped", "entry_seq={}", announcer.announced().value);
+}
+
+application::application(config options) {
+    if (options.demo && options.sandbox_key.empty()) options.sandbox_key = crypto::random_token();
+    parts_ = std::make_unique<parts>(std::move(options));
+}
+application::~application() = default;
+
+int application::run() {
+    auto& p = *parts_;
+    std::istringstream lines(effective(p.options));
+    for (std::string line; std::getline(lines, line);) log::info("server", "setting", "{}", line);
+    p.all.start();
+    try {
+        p.wire();
+        p.door->open();
+        p.start_tasks();
+    } catch (...) {
+        for (std::size_t i = 0; i < p.all.count(); ++i) p.all.at(i).context.stop();
+        p.all.join();
+        throw;
+    }
+    const auto scheme = p.options.tls_cert.empty() ? "http" : "https";
+    log::info("server", "ready", "url={}://{}:{} pid={}", scheme, p.options.address, p.door->port(), ::getpid());
+    std::cout << fmt::format("listening {}://{}:{}\n", scheme, p.options.address, p.door->port()) << std::flush;
+
+    asio::io_context signals_context;
+    asio::signal_set signals(signals_context, SIGINT, SIGTERM);
+    signals.async_wait([](error_code, int) {});
+    signals_context.run();
+    p.stop();
+    return 0;
+}
+
+}  // namespace ovation::server

@@ -1,0 +1,24 @@
+// The whole server, wired visibly by constructors: who is handed what.
+#pragma once
+#include <memory>
+
+#include "base/config.hpp"
+
+namespace ovation::server {
+
+class application {
+public:
+    explicit application(config options);
+    ~application();
+    application(const application&) = delete;
+    application& operator=(const application&) = delete;
+
+    // Serves until SIGTERM or SIGINT; returns the exit code. Throws with a sentence for people when it cannot start.
+    int run();
+
+private:
+    struct parts;
+    std::unique_ptr<parts> parts_;
+};
+
+}  // namespace ovation::server

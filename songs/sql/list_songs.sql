@@ -1,0 +1,1 @@
+select id, title, artist, language, year, duration_samples, public_domain, content_hash, backing from songs.song where id > $2 and ($1 = '' or strpos(lower(title || ' ' || artist), lower($1)) > 0) order by id limit $3
