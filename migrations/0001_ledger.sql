@@ -312,6 +312,7 @@ declare
   v_i int;
   v_payer bigint := -1;
   v_running bigint;
+  v_dry boolean;      -- this payer's sends together are too much
   v_one judged;
   v_touched bigint;
   v_expected bigint;
@@ -357,8 +358,10 @@ begin
       if v_one.payer <> v_payer then
         v_payer := v_one.payer;
         v_running := 0;
+        v_dry := false;
       end if;
       if v_one.contested then
+        v_dry := true;
         v_one.running := v_running;
         v_one.status := case when v_one.bonus + v_one.gift_only + v_one.paid - v_running < v_one.price then 7
                              when v_one.frozen then 8
@@ -366,7 +369,7 @@ begin
                              else 0 end;
         if v_one.status = 0 then v_running := v_running + v_one.price; end if;
         v_judged[v_i] := v_one;
-      elsif v_one.running > v_running then
+      elsif v_dry then
         v_one.running := v_running;   -- a replay between refused sends: its balance is the true one
         v_judged[v_i] := v_one;
       end if;

@@ -1,0 +1,276 @@
+// The posting queue against a plain sequential model: random gifts with replays, conflicts and overdrafts.
+#include "tests/support/catch.hpp"
+#include <boost/asio/use_future.hpp>
+#include <future>
+#include <map>
+#include <random>
+
+#include "ledger/audit.hpp"
+#include "ledger/posting_queue.hpp"
+#include "ledger/routes.hpp"
+#include "ledger/split.hpp"
+#include "tests/support/database.hpp"
+
+using namespace ovation;
+using namespace ovation::ledger;
+
+namespace {
+struct books {
+    books() : queue({db.app(), "test", "Asia/Shanghai", 20'000, 4'000}, clock, registry), all(1, db.app(), 2) {
+        all.start();
+        queue.start();
+        for (int i = 0; i < 500 && !queue.is_writer(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    ~books() {
+        queue.stop(std::chrono::seconds(5));
+        all.at(0).context.stop();
+        all.join();
+    }
+    template <class T>
+    T wait(awaitable<T> body) {
+        return asio::co_spawn(all.at(0).context, std::move(body), asio::use_future).get();
+    }
+    outcome post(entry_command e) {
+        auto r = wait(queue.post(std::move(e)));
+        if (!r) throw std::runtime_error(r.error().message);
+        return *r;
+    }
+    outcome post(gift_command g) {
+        auto r = wait(queue.post(std::move(g)));
+        if (!r) throw std::runtime_error(r.error().message);
+        return *r;
+    }
+    void open(std::int64_t user, std::int64_t coins) {
+        if (auto r = wait(open_wallet(all.at(0).db, user_id(user))); !r) throw std::runtime_error(r.error().message);
+        if (coins > 0) post({"topup", "topup:" + std::to_string(user), {{"cash:sandbox", -coins * 10'000}, {"wallet:" + std::to_string(user), coins * 10'000}}, "", "{}"});
+    }
+    route_id route(const split_rule& rule, std::int64_t singer, std::int64_t agent) {
+        auto r = wait(intern_route(all.at(0).db, rule, {user_id(singer), user_id(agent), channel_id(1)}));
+        if (!r) throw std::runtime_error(r.error().message);
+        return *r;
+    }
+    void verify_clean() {
+        const auto checks = wait([](pg::pool& p) -> awaitable<result<std::vector<check>>> {
+            auto lease = co_await p.acquire();
+            if (!lease) co_return lease.error();
+            co_return co_await verify(**lease);
+        }(all.at(0).db));
+        REQUIRE(checks);
+        for (const auto& c : *checks) {
+            INFO(c.name << ": " << c.detail << " " << c.count);
+            CHECK(c.ok);
+        }
+    }
+    test::database db;
+    system_clock_source clock;
+    metrics registry;
+    posting_queue queue;
+    cores all;
+};
+
+gift_command gift(std::int64_t payer, route_id route, std::int64_t coins) {
+    gift_command g;
+    g.key = uuid::make_v7(system_clock_source().now_ms());
+    g.payer = user_id(payer);
+    g.route = route;
+    g.price = coins * 10'000;
+    g.item = 1;
+    g.quantity = 1;
+    g.room = room_id(1);
+    return g;
+}
+split_rule default_rule() {
+    split_question q;
+    q.licensed_song = true;
+    q.contract = policy{"contract", 1, "", 1000};
+    return *resolve(q);
+}
+}  // namespace
+
+TEST_CASE("ledger: each refusal by its name, in its precedence") {
+    books b;
+    b.open(1, 100);
+    b.open(2, 0);
+    const auto r = b.route(default_rule(), 7, 9);
+    CHECK(b.post(gift(1, r, 0)).state == status::invalid);
+    CHECK(b.post(gift(99, r, 1)).state == status::unknown_account);
+    CHECK(b.post(gift(1, route_id(404), 1)).state == status::unknown_route);
+    CHECK(b.post(gift(2, r, 1)).state == status::insufficient_coins);
+    CHECK(b.post(gift(1, r, 101)).state == status::insufficient_coins);
+    auto known = gift(1, r, 10);
+    const auto first = b.post(known);
+    CHECK(first.state == status::posted);
+    CHECK(first.paid == 90 * 10'000);
+    CHECK(b.post(known).state == status::replayed);
+    CHECK(b.post(known).seq == first.seq);
+    for (const int change : {0, 1, 2, 3}) {
+        auto other = known;
+        if (change == 0) other.price += 10'000;
+        if (change == 1) other.quantity = 2;
+        if (change == 2) other.room = room_id(2);
+        if (change == 3) other.payer = user_id(2);
+        CHECK(b.post(other).state == status::key_reused);
+    }
+    auto lookup = gift(1, r, 10);
+    lookup.lookup_only = true;
+    CHECK(b.post(lookup).state == status::refused_by_caller);
+    known.lookup_only = true;
+    CHECK(b.post(known).state == status::replayed);
+    b.db.as_owner("update ledger.wallet set frozen = true where user_id = 1");
+    CHECK(b.post(gift(1, r, 1)).state == status::account_frozen);
+    CHECK(b.post(gift(1, r, 91)).state == status::insufficient_coins);
+    b.db.as_owner("update ledger.wallet set frozen = false, daily_limit = 200000 where user_id = 1");
+    CHECK(b.post(gift(1, r, 10)).state == status::posted);  // 20 of 20 today
+    CHECK(b.post(gift(1, r, 1)).state == status::spend_limit);
+    b.verify_clean();
+}
+
+TEST_CASE("ledger: entries replay, conflict, and may not take what is not there") {
+    books b;
+    b.open(1, 5);
+    const entry_command out{"adjustment", "k1", {{"wallet:1", -30'000}, {"suspense", 30'000}}, "case:1", "{}"};
+    CHECK(b.post(out).state == status::posted);
+    CHECK(b.post(out).state == status::replayed);
+    auto other = out;
+    other.legs = {{"wallet:1", -20'000}, {"suspense", 20'000}};
+    CHECK(b.post(other).state == status::key_reused);
+    other.key = "k2";
+    other.legs = {{"wallet:1", -30'000}, {"suspense", 30'000}};
+    CHECK(b.post(other).state == status::insufficient_coins);
+    CHECK_THROWS(b.post(entry_command{"adjustment", "k3", {{"wallet:1", -10'000}, {"suspense", 9'999}}, "", "{}"}));
+    CHECK_THROWS(b.post(entry_command{"adjustment", "k4", {{"suspense", -5'000}, {"wallet:1", 5'000}}, "", "{}"}));  // half a coin
+    b.verify_clean();
+}
+
+TEST_CASE("ledger: spend order is bonus, gift-only, paid; the bonus part returns to promo") {
+    books b;
+    b.open(1, 100);
+    b.post({"promo", "p", {{"promo", -300'000}, {"bonus:1", 300'000}}, "", "{}"});
+    b.post({"noble", "n", {{"platform", -200'000}, {"gift_only:1", 200'000}}, "", "{}"});
+    const auto r = b.route(default_rule(), 7, 9);
+    auto o = b.post(gift(1, r, 20));
+    CHECK((o.bonus == 100'000 && o.gift_only == 200'000 && o.paid == 1'000'000));
+    o = b.post(gift(1, r, 40));
+    CHECK((o.bonus == 0 && o.gift_only == 0 && o.paid == 900'000));
+    b.verify_clean();
+}
+
+TEST_CASE("ledger: the application's role can neither change, delete, insert nor truncate what is posted") {
+    books b;
+    b.open(1, 10);
+    b.post(gift(1, b.route(default_rule(), 7, 9), 1));
+    for (const char* sql : {"update ledger.gift set price = 1", "delete from ledger.gift", "truncate ledger.gift", "update ledger.entry set kind = 'promo'", "delete from ledger.entry",
+                            "insert into ledger.entry (seq, kind, key, at, accounts, amounts) values (99, 'marker', 'x', now(), '{}', '{}')", "update ledger.balance set amount = 1",
+                            "update ledger.head set seq = 0", "create table ledger.mine ()", "update ledger.split_rule set vat_bp = 0", "alter table ledger.gift disable trigger all",
+                            "select ledger.open_account('wallet:66')", "select ledger.make_leaf(1)"})
+        CHECK_THROWS(b.db.as_app(sql));
+    // The owner meets the triggers.
+    for (const char* sql : {"update ledger.gift set price = 1", "delete from ledger.gift", "truncate ledger.gift", "delete from ledger.entry", "truncate ledger.entry"}) CHECK_THROWS(b.db.as_owner(sql));
+    b.verify_clean();
+}
+
+TEST_CASE("ledger: verify finds a row that was changed behind its back") {
+    books b;
+    b.open(1, 10);
+    b.post(gift(1, b.route(default_rule(), 7, 9), 1));
+    b.db.as_owner("set session_replication_role = replica; update ledger.gift set singer = singer - 1, platform = platform + 1");
+    const auto checks = b.wait([](pg::pool& p) -> awaitable<result<std::vector<check>>> {
+        auto lease = co_await p.acquire();
+        if (!lease) co_return lease.error();
+        co_return co_await verify(**lease);
+    }(b.all.at(0).db));
+    REQUIRE(checks);
+    std::map<std::string, bool> ok;
+    for (const auto& c : *checks) ok[c.name] = c.ok;
+    CHECK_FALSE(ok["split"]);
+    CHECK_FALSE(ok["balances"]);
+    CHECK(ok["sums"]);
+}
+
+TEST_CASE("ledger: a second writer fences the first") {
+    books b;
+    b.open(1, 10);
+    const auto r = b.route(default_rule(), 7, 9);
+    b.db.as_owner("update ledger.head set writer_epoch = writer_epoch + 1");
+    const auto refused = b.wait(b.queue.post(gift(1, r, 1)));
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().reason == "not_the_writer");
+    b.verify_clean();
+}
+
+TEST_CASE("ledger: random commands agree with a sequential model") {
+    const auto seed = std::random_device()();
+    INFO("seed " << seed);
+    std::mt19937 dice(seed);
+    const auto roll = [&](int most) { return std::uniform_int_distribution<int>(0, most - 1)(dice); };
+    books b;
+    constexpr int users = 20, commands = 4'000;
+    std::map<std::int64_t, std::int64_t> coins;
+    for (int u = 1; u <= users; ++u) {
+        coins[u] = roll(400);
+        b.open(u, coins[u]);
+    }
+    std::vector<route_id> routes;
+    const auto rule = default_rule();
+    for (int s = 0; s < 3; ++s) routes.push_back(b.route(rule, 100 + s, 200));
+    std::map<std::string, gift_command> sent;
+    std::map<std::int64_t, std::int64_t> singer_micros;
+    std::vector<gift_command> done;
+    std::int64_t mismatches = 0, posted = 0, refused = 0, replayed = 0, reused = 0;
+
+    // In waves, so that batches form; within a wave the queue keeps the order of submission.
+    for (int sent_count = 0; sent_count < commands;) {
+        std::vector<std::future<result<outcome>>> answers;
+        std::vector<std::pair<status, std::int64_t>> expected;  // state, paid after
+        for (int k = 0, n = 1 + roll(200); k < n; ++k, ++sent_count) {
+            gift_command g;
+            status want = status::posted;
+            const int what = roll(100);
+            if (what < 20 && !done.empty()) {
+                g = done[static_cast<std::size_t>(roll(static_cast<int>(done.size())))];
+                want = status::replayed;
+            } else if (what < 23 && !done.empty()) {
+                g = done[static_cast<std::size_t>(roll(static_cast<int>(done.size())))];
+                g.price += 10'000;
+                want = status::key_reused;
+            } else {
+                const int singer = roll(3);
+                g = gift(1 + roll(users), routes[static_cast<std::size_t>(singer)], 1 + roll(40));
+                const auto need = g.price / 10'000;
+                if (coins[g.payer.value] < need) want = status::insufficient_coins;
+                else {
+                    coins[g.payer.value] -= need;
+                    singer_micros[singer] += split(g.price, 0, rule).singer;
+                    done.push_back(g);
+                }
+            }
+            expected.emplace_back(want, coins[g.payer.value] * 10'000);
+            answers.push_back(asio::co_spawn(b.all.at(0).context, b.queue.post(g), asio::use_future));
+        }
+        for (std::size_t i = 0; i < answers.size(); ++i) {
+            const auto got = answers[i].get();
+            if (!got || got->state != expected[i].first) {
+                if (++mismatches <= 3) UNSCOPED_INFO("expected " << static_cast<int>(expected[i].first) << ", got " << (got ? std::to_string(static_cast<int>(got->state)) : got.error().message));
+            }
+            else if (got->state == status::posted && got->paid != expected[i].second) {
+                if (++mismatches <= 3) UNSCOPED_INFO("paid " << got->paid << ", expected " << expected[i].second << " at " << i << " of " << answers.size() << " seq " << got->seq.value);
+            }
+            if (!got) continue;
+            posted += got->state == status::posted;
+            refused += got->state == status::insufficient_coins;
+            replayed += got->state == status::replayed;
+            reused += got->state == status::key_reused;
+        }
+    }
+    CHECK(mismatches == 0);
+    CHECK(posted > 0);
+    CHECK(refused > 0);
+    CHECK(replayed > 0);
+    CHECK(reused > 0);
+    for (int s = 0; s < 3; ++s) {
+        const pg::statement balance{"t", "select amount from ledger.balance b join ledger.account a on a.id = b.account_id where a.name = $1"};
+        const auto row = b.wait(b.all.at(0).db.query(balance, pg::with("earnings:" + std::to_string(100 + s))));
+        CHECK(row->number(0, 0) == singer_micros[s]);
+    }
+    b.verify_clean();
+}
