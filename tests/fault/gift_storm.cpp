@@ -245,7 +245,7 @@ int main(int argc, char** argv) {
                 v1::SendGiftRequest g;
                 g.set_room_id(room.id());
                 g.set_gift_id(11);  // 1 coin
-                g.set_quantity(roll(3) == 0 ? 10 : 1);
+                g.set_quantity(roll(6) == 0 ? 66 : roll(3) == 0 ? 10 : 1);
                 g.set_price_version(1);
                 g.set_key(uuid::make_v7(system_clock_source().now_ms()).text());
                 const acknowledged* before = nullptr;
@@ -355,7 +355,8 @@ int main(int argc, char** argv) {
     board.set_period(v1::BOARD_PERIOD_ALL);
     std::int64_t on_board = 0;
     for (int i = 0; i < 100 && on_board != total; ++i) {
-        const auto b = must(s.call<v1::GetBoardResponse>("GiftService/GetBoard", board), "board");
+        client::rpc fresh(to);  // the old connection died with its server
+        const auto b = must(fresh.call<v1::GetBoardResponse>("GiftService/GetBoard", board), "board");
         on_board = b.rows_size() > 0 ? b.rows(0).coins() : 0;
         if (on_board != total) std::this_thread::sleep_for(std::chrono::milliseconds(100));
     }
