@@ -1,6 +1,8 @@
 #include "gifts/announcer.hpp"
 
 #include "base/limits.hpp"
+#include "base/log.hpp"
+#include "gifts/sql.hpp"
 
 namespace ovation::gifts {
 
@@ -35,6 +37,38 @@ void announcer::on_commit(std::vector<ledger::committed_gift>& gifts, entry_seq 
         display_.show(g.command->room, std::move(shown));
     }
     shown_ = std::max(shown_.load(), head);
+}
+
+awaitable<void> announcer::on_takeover(pg::connection& db, entry_seq head) {
+    const auto from = shown_.load();
+    if (head <= from) co_return;
+    auto r = co_await db.query(sql::gifts_between, pg::with(from, head), std::chrono::seconds(30));
+    if (!r) {
+        // The connection is then past use, and the next takeover asks again.
+        log::warn("gifts", "backlog_not_read", "err={}", log::quoted(r.error().message));
+        co_return;
+    }
+    for (int i = 0; i < r->size(); ++i) display_.show(room_id(r->number(i, 9)), std::make_shared<v1::GiftShown>(gift_from_books(*r, i)));
+    if (!r->empty()) log::info("gifts", "backlog_shown", "count={}", r->size());
+    shown_ = head;
+}
+
+// Columns: seq, payer, name, gift, quantity, coins, singer, performance, at_ms.
+v1::GiftShown gift_from_books(const pg::rows& r, int i) {
+    v1::GiftShown g;
+    g.set_entry_seq(r.number(i, 0));
+    g.set_user_id(r.number(i, 1));
+    g.set_name(r.string(i, 2));
+    g.set_gift_id(r.number(i, 3));
+    g.set_quantity(static_cast<int>(r.number(i, 4)));
+    g.set_coins(r.number(i, 5));
+    g.set_singer_id(r.number(i, 6));
+    g.set_performance_id(r.number(i, 7));
+    g.set_at_ms(r.number(i, 8));
+    g.set_combo_id(g.entry_seq());
+    g.set_combo_total(g.quantity());
+    g.set_earlier(true);
+    return g;
 }
 
 void announcer::sweep(std::int64_t now) {

@@ -27,12 +27,17 @@ public:
     virtual void show(room_id room, std::shared_ptr<const v1::GiftShown> gift) = 0;
 };
 
+// A gift as the journal has it: no combo, marked as earlier.
+v1::GiftShown gift_from_books(const pg::rows& r, int row);
+
 class announcer final : public ledger::commit_observer {
 public:
     announcer(const clock_source& clock, gift_display& display) : clock_(clock), display_(display) {}
     // Before the queue starts: what is in the books already is not news.
     void start_after(entry_seq head) { shown_ = head; }
     void on_commit(std::vector<ledger::committed_gift>& gifts, entry_seq head) override;
+    // Shows what the books have and nobody has announced.
+    awaitable<void> on_takeover(pg::connection& db, entry_seq head) override;
     // Everything up to here has been handed to the rooms. Any thread.
     [[nodiscard]] entry_seq announced() const { return shown_; }
 

@@ -146,22 +146,7 @@ awaitable<result<v1::GetBoardResponse>> service::get_board(granted who, v1::GetB
 awaitable<result<std::vector<v1::GiftShown>>> service::shown_since(room_id room, entry_seq after, int limit) {
     OVATION_CO_TRY(auto r, co_await p_.all.db().query(sql::gifts_of_room_since, pg::with(room, after.value, limit)));
     std::vector<v1::GiftShown> out;
-    const auto catalogue = gifts();
-    for (int i = 0; i < r.size(); ++i) {
-        auto& g = out.emplace_back();
-        g.set_entry_seq(r.number(i, 0));
-        g.set_user_id(r.number(i, 1));
-        g.set_name(r.string(i, 2));
-        if (const auto* item = catalogue->item(r.number(i, 3))) g.set_gift_id(item->gift.value);
-        g.set_quantity(static_cast<int>(r.number(i, 4)));
-        g.set_coins(r.number(i, 5) / micros_per_coin);
-        g.set_singer_id(r.number(i, 6));
-        g.set_performance_id(r.number(i, 7));
-        g.set_at_ms(r.number(i, 8));
-        g.set_combo_id(g.entry_seq());
-        g.set_combo_total(g.quantity());
-        g.set_earlier(true);
-    }
+    for (int i = 0; i < r.size(); ++i) out.push_back(gift_from_books(r, i));
     co_return out;
 }
 

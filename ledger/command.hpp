@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/ids.hpp"
+#include "base/pg.hpp"
 #include "base/uuid.hpp"
 
 namespace ovation::ledger {
@@ -76,6 +77,9 @@ struct committed_gift {
 class commit_observer {
 public:
     virtual ~commit_observer() = default;
+    // This server has become the writer, and the books stand at `head`: what was committed and perhaps never announced
+    // (a crash between COMMIT and announcement, a COMMIT whose answer was lost) can be read there.
+    virtual awaitable<void> on_takeover(pg::connection&, entry_seq) { co_return; }
     virtual void on_commit(std::vector<committed_gift>& gifts, entry_seq head) = 0;
 };
 

@@ -239,10 +239,12 @@ awaitable<bool> posting_queue::become_writer() {
         co_return false;
     }
     auto taken = co_await connection_->query(sql::take_head, pg::with(options_.holder), std::chrono::seconds(5));
-    if (!taken || taken->null(0, 0)) {
+    if (!taken || taken->empty() || taken->null(0, 0)) {
         log::info("ledger", "waiting_for_head", "err={}", taken ? "\"another writer holds it\"" : log::quoted(taken.error().message));
         co_return false;
     }
+    for (auto* observer : observers_) co_await observer->on_takeover(*connection_, entry_seq(taken->number(0, 1)));
+    if (!connection_->usable()) co_return false;
     epoch_ = taken->number(0, 0);
     log::info("ledger", "writer", "epoch={}", epoch_.load());
     co_return true;

@@ -483,6 +483,14 @@ begin
     backend_start = (select a.backend_start from pg_stat_get_activity(pg_backend_pid()) a), lease_until = clock_timestamp() + interval '3 seconds';
   return v_head.writer_epoch + 1;
 end $$;
+-- A statement of its own snapshot: where the head stands once this epoch holds it.
+create function ledger.head_seq_after(p_epoch bigint) returns bigint
+language plpgsql volatile security definer set search_path = ledger, pg_temp as $$
+declare v_seq bigint;
+begin
+  select seq into v_seq from head where writer_epoch = p_epoch;
+  return v_seq;
+end $$;
 create function ledger.release_head(p_epoch bigint) returns void
 language sql security definer set search_path = ledger, pg_temp as $$
   update head set lease_until = clock_timestamp(), holder = null, backend_pid = null where writer_epoch = p_epoch;
@@ -508,7 +516,7 @@ create view ledger.posting_in_order as
 
 revoke execute on all functions in schema ledger from public;
 grant execute on function ledger.open_wallet, ledger.set_daily_limit, ledger.intern_rule, ledger.intern_route, ledger.tend_leaves, ledger.fence,
-  ledger.post_gifts, ledger.post_entry, ledger.take_head, ledger.release_head to ovation_app;
+  ledger.post_gifts, ledger.post_entry, ledger.take_head, ledger.head_seq_after, ledger.release_head to ovation_app;
 grant select on all tables in schema ledger to ovation_app;
 grant select on public.schema_migration to ovation_app;
 create index entry_accounts on ledger.entry using gin (accounts);

@@ -109,6 +109,16 @@ void room::send_some(std::size_t until) {
             if (!b) b = encode(wire, *sending_[i].frame);
             return b;
         };
+        if (who->told_seq != 0) {
+            // Seldom: just after coming back. One by one, without what the books have told already.
+            for (std::size_t i = 0; i < sending_.size(); ++i) {
+                const auto& e = sending_[i];
+                if ((e.kind == event_class::media && v != proto_media) || (e.entry_seq != 0 && e.entry_seq <= who->told_seq)) continue;
+                if (e.entry_seq > who->told_seq) who->told_seq = 0;
+                send_now(who, bytes_of(i), e.kind, e.key);
+            }
+            continue;
+        }
         if (!who->waiting.empty()) {
             for (std::size_t i = 0; i < sending_.size(); ++i)
                 if (v == proto_media || sending_[i].kind != event_class::media) who->waiting.push(sending_[i].kind, sending_[i].key, bytes_of(i), now);

@@ -86,6 +86,7 @@ awaitable<result<void>> room::welcome(member_ptr who, v1::Enter request, std::ui
         for (const auto& [seq, frame] : who->held)
             if (frame->has_gift() ? seq > told && frame->offset() > 0 : frame->has_moderation()) reply(who, *frame);
     who->held.clear();
+    who->told_seq = told;
     who->joining = false;
     if (who->wants_media)
         for (const auto& m : media_kept_) send_now(who, encode(who->wire, *m.frame), event_class::media, 0);

@@ -21,6 +21,8 @@ struct member {
     bool wants_media;
     outbox waiting;
     bool writing = false;   // a wake-up for a full socket is on its way
+    // Gifts up to here were told from the books when this member came back; their announcements may still be on the way.
+    std::int64_t told_seq = 0;
     bool joining = false;   // welcome has not been sent: live events are held back
     std::vector<std::pair<std::int64_t, std::shared_ptr<const v1::ServerFrame>>> held;  // entry_seq (0: none), frame
     token_bucket media_messages{limits::media_messages_per_publisher};
