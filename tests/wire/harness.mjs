@@ -13,6 +13,7 @@ const run = promisify(execFile);
 export const top = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 export const password = 'wire-tests-only';
 const people = { agent: ['agent'], singer: ['singer'], ops: ['ops'], finance: ['finance'], listener: [], listener2: [] };
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
 const startMs = 30_000;
 const stopMs = 20_000;
 
@@ -90,6 +91,10 @@ export async function startServer({ flags = [], songs = true } = {}) {
     if (songs) await ovation('songs', 'import', 'songs/demo', '--media-root', media, '--database', database);
 
     child = spawn(bin, ['serve', '--demo', '--port', '0', '--database', database, '--media-root', media, '--web-root', web, ...flags], { cwd: top, env, stdio: ['ignore', 'pipe', 'pipe'] });
+    // A test run that is cut short leaves no server behind.
+    const last = () => child.kill('SIGKILL');
+    process.once('exit', last);
+    child.once('exit', () => process.off('exit', last));
     child.stderr.on('data', (text) => (log = (log + text).slice(-200_000)));
     const url = await new Promise((done, failed) => {
       const late = setTimeout(() => failed(new Error(`the server does not listen within ${startMs} ms\n${log}`)), startMs);

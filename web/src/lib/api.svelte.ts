@@ -1,0 +1,92 @@
+// RPC clients over connect-web, and who is logged in. Tokens refresh themselves once.
+import { Code, ConnectError, createClient, type Interceptor } from '@connectrpc/connect';
+import { createConnectTransport } from '@connectrpc/connect-web';
+import { ErrorDetailSchema, Role } from '../gen/ovation/v1/access_pb';
+import { AuthService, type LogInResponse, type User } from '../gen/ovation/v1/auth_pb';
+import { ChannelService } from '../gen/ovation/v1/channel_pb';
+import { GiftService } from '../gen/ovation/v1/gift_pb';
+import { LedgerService } from '../gen/ovation/v1/ledger_pb';
+import { OpsService } from '../gen/ovation/v1/ops_pb';
+import { PaymentService } from '../gen/ovation/v1/payment_pb';
+import { RoomService } from '../gen/ovation/v1/room_pb';
+import { SongService } from '../gen/ovation/v1/song_pb';
+
+type Tokens = { access: string; refresh: string };
+const stored = localStorage.getItem('session');
+let tokens: Tokens | null = stored ? (JSON.parse(stored) as Tokens) : null;
+export const session = $state<{ user: User | null; asked: boolean }>({ user: null, asked: false });
+export const accessToken = () => tokens?.access ?? '';
+
+function keep(r: LogInResponse | null) {
+  tokens = r ? { access: r.accessToken, refresh: r.refreshToken } : null;
+  if (tokens) localStorage.setItem('session', JSON.stringify(tokens));
+  else localStorage.removeItem('session');
+  session.user = r?.user ?? null;
+}
+
+let refreshing: Promise<boolean> | null = null;
+export function refresh(): Promise<boolean> {
+  if (!tokens) return Promise.resolve(false);
+  refreshing ??= plain
+    .refresh({ refreshToken: tokens.refresh })
+    .then((r) => (keep(r), true))
+    .catch(() => (keep(null), false))
+    .finally(() => (refreshing = null));
+  return refreshing;
+}
+const withToken: Interceptor = (next) => async (request) => {
+  if (tokens && request.service.typeName + request.method.name !== 'ovation.v1.AuthServiceRefresh') request.header.set('Authorization', `Bearer ${tokens.access}`);
+  try {
+    return await next(request);
+  } catch (e) {
+    if (!(e instanceof ConnectError) || e.code !== Code.Unauthenticated || !tokens || !request.header.has('Authorization')) throw e;
+    if (!(await refresh())) {
+      request.header.delete('Authorization');
+      throw e;
+    }
+    request.header.set('Authorization', `Bearer ${tokens.access}`);
+    return next(request);
+  }
+};
+const transport = createConnectTransport({ baseUrl: location.origin, useBinaryFormat: true, interceptors: [withToken] });
+const plain = createClient(AuthService, createConnectTransport({ baseUrl: location.origin, useBinaryFormat: true }));
+export const auth = createClient(AuthService, transport);
+export const rooms = createClient(RoomService, transport);
+export const songs = createClient(SongService, transport);
+export const giftApi = createClient(GiftService, transport);
+export const ledger = createClient(LedgerService, transport);
+export const payments = createClient(PaymentService, transport);
+export const channels = createClient(ChannelService, transport);
+export const ops = createClient(OpsService, transport);
+
+export async function start() {
+  if (tokens)
+    try {
+      session.user = (await auth.getMe({})).user ?? null;
+    } catch {
+      // an expired log-in: the visitor is a guest
+    }
+  session.asked = true;
+}
+export async function logIn(handle: string, password: string) {
+  keep(await plain.logIn({ handle, password }));
+}
+export async function register(handle: string, displayName: string, password: string) {
+  keep(await plain.register({ handle, displayName, password }));
+}
+export async function logOut() {
+  try {
+    await auth.logOut({});
+  } finally {
+    keep(null);
+  }
+}
+export const has = (role: Role) => session.user?.roles.includes(role) ?? false;
+export { Role };
+
+// The server's sentence and its stable reason.
+export function problem(e: unknown): { text: string; reason: string; retryable: boolean } {
+  const c = ConnectError.from(e);
+  const detail = c.findDetails(ErrorDetailSchema)[0];
+  return { text: c.rawMessage, reason: detail?.reason ?? (c.code === Code.Unavailable || c.code === Code.Unknown ? 'offline' : ''), retryable: detail?.retryable ?? true };
+}

@@ -1,0 +1,8 @@
+import { svelte } from '@sveltejs/vite-plugin-svelte';
+import { defineConfig } from 'vite';
+
+export default defineConfig({
+  plugins: [svelte()],
+  build: { target: 'es2022', sourcemap: false },
+  server: { proxy: { '/ovation.v1': 'http://localhost:8080', '/v1': { target: 'ws://localhost:8080', ws: true } } },
+});
