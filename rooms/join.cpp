@@ -15,12 +15,10 @@ awaitable<result<void>> room::enter(member_ptr who, v1::Enter request, std::uint
     if (const auto k = facts_.kicked_until_ms.find(user); user && k != facts_.kicked_until_ms.end() && k->second > p_.clock.now_ms())
         co_return denied("kicked", "The room's staff has asked you to leave for a while.");
     if (user) {
-        const auto sockets = std::ranges::count_if(members_, [&](const member_ptr& m) { return m->who.user == user; });
+        const auto counts = [&](const member_ptr& m) { return m->who.user == user && m->out && !m->out->closing(); };
         // The newest socket wins: the oldest one is most likely a dead page.
-        if (sockets >= limits::sockets_per_user) {
-            const auto oldest = std::ranges::find_if(members_, [&](const member_ptr& m) { return m->who.user == user; });
-            if ((*oldest)->out) (*oldest)->out->close(close_too_many, "too many sockets");
-        }
+        if (std::ranges::count_if(members_, counts) >= limits::sockets_per_user)
+            (*std::ranges::find_if(members_, counts))->out->close(close_too_many, "too many sockets");
     }
     who->joining = true;
     members_.push_back(who);

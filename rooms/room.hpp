@@ -65,6 +65,7 @@ public:
     void leave(const member_ptr& who);
     // A command of somebody who has entered; the access rule has been asked.
     void handle(const member_ptr& who, granted proof, v1::ClientFrame command);
+    void refuse(const member_ptr& who, std::uint64_t request_id, const fault& why);
     void close_sockets(user_id user, session_id session, int code, std::string_view reason);
 
     // From the ledger, by way of gifts/.
@@ -103,7 +104,6 @@ private:
     void send_now(const member_ptr& who, const shared_bytes& bytes, event_class kind, int key);
     void drain(const member_ptr& who);
     void reply(const member_ptr& who, v1::ServerFrame frame);
-    void refuse(const member_ptr& who, std::uint64_t request_id, const fault& why);
     shared_bytes encode(encoding e, const v1::ServerFrame& frame) const;
 
     // join.cpp

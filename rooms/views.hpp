@@ -58,6 +58,8 @@ public:
     virtual void wait_writable(std::function<void()> ready) = 0;
     // Sends a close frame when it can, and ends the connection.
     virtual void close(int code, std::string_view reason) = 0;
+    // It has been told to go, and counts no more.
+    [[nodiscard]] virtual bool closing() const = 0;
 };
 
 enum class encoding { proto, json };

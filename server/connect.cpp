@@ -12,6 +12,7 @@
 
 #include "base/crypto.hpp"
 #include "base/limits.hpp"
+#include "base/text.hpp"
 #include "base/log.hpp"
 #include "ovation/v1/channel.pb.h"
 #include "ovation/v1/gift.pb.h"
@@ -56,7 +57,14 @@ struct key_watcher {
     }
     bool on_key(json::string_view part, std::size_t, json::error_code& failed) {
         key.append(part.data(), part.size());
-        const bool fresh = open.back().insert(key).second;
+        // song_id and songId are one field.
+        std::string folded;
+        bool up = false;
+        for (const char c : key) {
+            if (c == '_') up = true;
+            else folded += std::exchange(up, false) && c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+        }
+        const bool fresh = open.back().insert(folded).second;
         if (!fresh) {
             duplicate = key;
             failed = json::error::extra_data;
@@ -90,8 +98,9 @@ std::optional<std::string> gunzip(std::string_view in, std::size_t max) {
         out.append(part, sizeof part - z.avail_out);
         if (state == Z_BUF_ERROR) break;
     }
+    const bool more_behind = z.avail_in != 0;
     inflateEnd(&z);
-    if (state != Z_STREAM_END || out.size() > max) return std::nullopt;
+    if (more_behind || state != Z_STREAM_END || out.size() > max) return std::nullopt;
     return out;
 }
 std::string gzip(std::string_view in) {
@@ -108,7 +117,7 @@ std::string gzip(std::string_view in) {
     return out;
 }
 
-std::string_view media_type(std::string_view content_type) { return content_type.substr(0, content_type.find(';')); }
+std::string media_type(std::string_view content_type) { return lower(text::trim(content_type.substr(0, content_type.find(';')))); }
 
 http_response plain(int status, std::string text) {
     http_response r;
@@ -120,7 +129,20 @@ bool valid_path(std::string_view path) {
     const auto slash = path.rfind('/');
     return path.starts_with("/ovation.") && slash != 0 && slash != std::string_view::npos && slash + 1 < path.size();
 }
-bool accepts_gzip(const http_request& r) { return r.header("accept-encoding").find("gzip") != std::string_view::npos; }
+// The token itself, unless its weight is 0.
+bool accepts_gzip(const http_request& r) {
+    auto list = r.header("accept-encoding");
+    while (!list.empty()) {
+        const auto cut = list.find(',');
+        const auto one = list.substr(0, cut);
+        list.remove_prefix(cut == std::string_view::npos ? list.size() : cut + 1);
+        const auto semicolon = one.find(';');
+        if (lower(text::trim(one.substr(0, semicolon))) != "gzip") continue;
+        const auto weight = semicolon == std::string_view::npos ? std::string() : lower(text::trim(one.substr(semicolon + 1)));
+        return !(weight.starts_with("q=0") && weight.find_first_of("123456789") == std::string::npos);
+    }
+    return false;
+}
 }  // namespace
 
 result<void> check_json(std::string_view text) {
@@ -197,15 +219,18 @@ awaitable<http_response> connect_router::call(const method& m, const http_reques
         r.headers.emplace_back("Allow", m.rule.safe() ? "GET, POST" : "POST");
         co_return r;
     }
-    const auto query = get ? parse_query(request.query) : std::map<std::string, std::string>{};
+    const auto parsed = get ? parse_query(request.query) : std::map<std::string, std::string>{};
+    if (!parsed) co_return error_response(invalid("", "The query cannot be decoded."));
+    const auto& query = *parsed;
     const auto ask = [&](const char* name) -> std::string {
         const auto at = query.find(name);
         return at == query.end() ? std::string() : at->second;
     };
     bool as_json = false;
     std::string body;
-    std::string_view compression;
+    std::string compression;
     if (get) {
+        compression = ask("compression");
         const auto encoding = ask("encoding");
         if (encoding != "json" && encoding != "proto") co_return plain(415, "encoding: json or proto.\n");
         as_json = encoding == "json";
@@ -216,7 +241,7 @@ awaitable<http_response> connect_router::call(const method& m, const http_reques
             if (!bytes) co_return error_response(invalid("message", "is not base64url."));
             body = std::move(*bytes);
         }
-        if (as_json && body.empty()) body = "{}";
+        if (as_json && body.empty() && compression.empty()) body = "{}";
     } else {
         const auto type = media_type(request.header("content-type"));
         if (type == "application/json") as_json = true;
@@ -267,7 +292,7 @@ awaitable<result<message_ptr>> connect_router::run(const method& m, const http_r
     std::int64_t timeout_ms = 0;
     if (!timeout.empty()) {
         const auto [end, bad] = std::from_chars(timeout.data(), timeout.data() + timeout.size(), timeout_ms);
-        if (bad != std::errc{} || end != timeout.data() + timeout.size() || timeout.size() > 10 || timeout_ms < 0)
+        if (bad != std::errc{} || end != timeout.data() + timeout.size() || timeout.size() > 10 || timeout_ms < 0 || timeout.front() == '-')
             co_return invalid("connect-timeout-ms", "at most 10 digits.");
     }
     message_ptr message(google::protobuf::MessageFactory::generated_factory()->GetPrototype(m.descriptor->input_type())->New());

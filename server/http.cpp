@@ -8,18 +8,26 @@
 #include <boost/beast/http/string_body.hpp>
 
 #include "base/limits.hpp"
+#include "base/text.hpp"
 
 namespace ovation::server {
 namespace http = boost::beast::http;
 
-namespace {
 std::string lower(std::string_view text) {
     std::string out(text);
     for (auto& c : out)
         if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
     return out;
 }
-}  // namespace
+
+bool has_token(std::string_view list, std::string_view token) {
+    while (!list.empty()) {
+        const auto cut = list.find(',');
+        if (lower(text::trim(list.substr(0, cut))) == token) return true;
+        list.remove_prefix(cut == std::string_view::npos ? list.size() : cut + 1);
+    }
+    return false;
+}
 
 awaitable<http_read> http_reader::next(http_request& to, std::size_t body_max) {
     http::request_parser<http::string_body> parser;
@@ -38,7 +46,7 @@ awaitable<http_read> http_reader::next(http_request& to, std::size_t body_max) {
             if (failed && failed != http::error::need_more) co_return http_read::bad;
             if (parser.is_done()) break;
             if (buffer_.size() > limits::http_header_bytes_max && !parser.is_header_done()) co_return http_read::header_too_big;
-            if (parser.is_header_done() && !answered_continue && parser.get()[http::field::expect] == "100-continue") {
+            if (parser.is_header_done() && !answered_continue && lower(parser.get()[http::field::expect]) == "100-continue") {
                 answered_continue = true;
                 if (!co_await from_.write_all("HTTP/1.1 100 Continue\r\n\r\n")) co_return http_read::broken;
             }
@@ -65,7 +73,9 @@ awaitable<http_read> http_reader::next(http_request& to, std::size_t body_max) {
         value += std::string(f.value());
     }
     to.keep_alive = message.keep_alive();
-    to.upgrade = lower(to.header("upgrade")) == "websocket";
+    to.version = static_cast<int>(message.version());
+    // RFC 9112 section 3.2: exactly one Host; our own origin is judged by it.
+    if (to.version == 11 && message.count(http::field::host) != 1) co_return http_read::bad;
     to.body = std::move(message.body());
     co_return http_read::request;
 }
@@ -74,16 +84,17 @@ std::string write_head(const http_response& response, bool keep_alive, bool head
     std::string out = fmt::format("HTTP/1.1 {} {}\r\n", response.status, response.status == 499 ? "Client Closed Request" : std::string(http::obsolete_reason(static_cast<http::status>(response.status))));
     if (!response.type.empty()) out += fmt::format("Content-Type: {}\r\n", response.type);
     for (const auto& [name, value] : response.headers) out += fmt::format("{}: {}\r\n", name, value);
-    if (response.status != 101) out += fmt::format("Content-Length: {}\r\nConnection: {}\r\n", response.body.size(), keep_alive ? "keep-alive" : "close");
+    if (response.status == 204) out += keep_alive ? "Connection: keep-alive\r\n" : "Connection: close\r\n";
+    else if (response.status != 101) out += fmt::format("Content-Length: {}\r\nConnection: {}\r\n", response.body.size(), keep_alive ? "keep-alive" : "close");
     out += "\r\n";
     if (!head_only) out += response.body;
     return out;
 }
 
-std::optional<std::string> percent_decode(std::string_view text) {
+std::optional<std::string> percent_decode(std::string_view text, bool plus_is_blank) {
     std::string out;
     for (std::size_t i = 0; i < text.size(); ++i) {
-        if (text[i] == '+') {
+        if (text[i] == '+' && plus_is_blank) {
             out += ' ';
             continue;
         }
@@ -107,15 +118,17 @@ std::optional<std::string> percent_decode(std::string_view text) {
     return out;
 }
 
-std::map<std::string, std::string> parse_query(std::string_view query) {
+std::optional<std::map<std::string, std::string>> parse_query(std::string_view query) {
     std::map<std::string, std::string> out;
     while (!query.empty()) {
         const auto end = query.find('&');
         const auto pair = query.substr(0, end);
         query.remove_prefix(end == std::string_view::npos ? query.size() : end + 1);
         const auto equals = pair.find('=');
-        auto value = percent_decode(equals == std::string_view::npos ? "" : pair.substr(equals + 1));
-        if (value) out[std::string(pair.substr(0, equals))] = std::move(*value);
+        auto key = percent_decode(pair.substr(0, equals), true);
+        auto value = percent_decode(equals == std::string_view::npos ? "" : pair.substr(equals + 1), true);
+        if (!key || !value) return std::nullopt;
+        out[std::move(*key)] = std::move(*value);
     }
     return out;
 }

@@ -15,7 +15,7 @@ struct http_request {
     std::string method, target, path, query, body;
     std::map<std::string, std::string> headers;  // lower-case names; repeated ones joined by ", "
     bool keep_alive = false;
-    bool upgrade = false;
+    int version = 11;     // 10 or 11
     std::string address;  // the client's
     [[nodiscard]] std::string_view header(const std::string& name) const {
         const auto at = headers.find(name);
@@ -48,7 +48,12 @@ private:
     std::string buffer_;
 };
 
-std::optional<std::string> percent_decode(std::string_view text);
-std::map<std::string, std::string> parse_query(std::string_view query);
+// plus_is_blank: in queries only.
+std::optional<std::string> percent_decode(std::string_view text, bool plus_is_blank);
+// nullopt: something in it cannot be decoded.
+std::optional<std::map<std::string, std::string>> parse_query(std::string_view query);
+// Is `token` one of the comma-separated ones, in any case?
+bool has_token(std::string_view list, std::string_view token);
+std::string lower(std::string_view text);
 
 }  // namespace ovation::server

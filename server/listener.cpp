@@ -35,6 +35,12 @@ http_response plain(int status, std::string text) {
     return r;
 }
 
+http_response not_allowed(const char* verbs) {
+    auto r = plain(405, fmt::format("This takes {}.\n", verbs));
+    r.headers.emplace_back("Allow", verbs);
+    return r;
+}
+
 // A path below `root`, or nothing: no "..", no links out of it.
 std::optional<fs::path> inside(const fs::path& root, std::string_view relative) {
     if (root.empty() || relative.find('\0') != std::string_view::npos) return std::nullopt;
@@ -189,7 +195,7 @@ awaitable<void> listener::serve(core& here, asio::ip::tcp::socket socket, std::s
         if (read != http_read::request) {
             auto r = plain(read == http_read::bad ? 400 : read == http_read::header_too_big ? 431 : 413,
                            read == http_read::bad ? "This is not HTTP/1.1.\n" : read == http_read::header_too_big ? "The headers are too long.\n" : "The body is too long.\n");
-            co_await connection->write_all(write_head(r, false, false));
+            if (co_await connection->write_all(write_head(r, false, false))) co_await connection->finish();
             co_return;
         }
         request.address = client_address(request, peer);
@@ -224,10 +230,7 @@ awaitable<bool> listener::upgrade(http_request& request, http_reader& reader, st
         if (one == "ovation.v1.json") wire = rooms::encoding::json;
         if (wire) chosen = one;
     }
-    const auto connection_header = request.header("connection");
-    std::string lower_connection(connection_header);
-    std::ranges::transform(lower_connection, lower_connection.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-    if (request.method != "GET" || !request.upgrade || lower_connection.find("upgrade") == std::string::npos) {
+    if (request.method != "GET" || request.version < 11 || !has_token(request.header("upgrade"), "websocket") || !has_token(request.header("connection"), "upgrade")) {
         refused = plain(426, "This is the live wire: a WebSocket.\n");
         refused.headers.emplace_back("Upgrade", "websocket");
     } else if (request.header("sec-websocket-version") != "13") {
@@ -263,12 +266,16 @@ awaitable<http_response> listener::answer(const http_request& request) {
     }
     if (auto rpc = co_await p_.rpc.handle(request)) co_return std::move(*rpc);
     if (request.path.starts_with("/webhooks/")) {
-        if (request.method != "POST") co_return plain(405, "POST is what this takes.\n");
+        if (request.method != "POST") co_return not_allowed("POST");
         if (request.body.size() > limits::webhook_body_bytes_max) co_return plain(413, "The body is too long.\n");
         auto done = co_await p_.payments.notified(request.path.substr(10), {std::string(request.header("webhook-id")), std::string(request.header("webhook-timestamp")), std::string(request.header("webhook-signature"))}, request.body);
         co_return done ? plain(200, "ok\n") : error_response(done.error());
     }
-    if (request.method != "GET" && request.method != "HEAD") co_return plain(405, "GET is what this takes.\n");
+    if (request.method != "GET" && request.method != "HEAD") {
+        // A path that is not there is not there for any verb.
+        const bool known = request.path == "/healthz" || request.path == "/readyz" || request.path == "/metrics" || file(request, false).status == 200;
+        co_return known ? not_allowed("GET, HEAD") : plain(404, "There is nothing here.\n");
+    }
     if (request.path == "/healthz") co_return plain(200, "ok\n");
     if (request.path == "/readyz") {
         std::string text;
@@ -284,11 +291,11 @@ awaitable<http_response> listener::answer(const http_request& request) {
         r.type = "text/plain; version=0.0.4; charset=utf-8";
         co_return r;
     }
-    co_return file(request);
+    co_return file(request, true);
 }
 
-http_response listener::file(const http_request& request) {
-    const auto path = percent_decode(request.path);
+http_response listener::file(const http_request& request, bool pages_too) {
+    const auto path = percent_decode(request.path, false);
     if (!path) return plain(400, "The path cannot be read.\n");
     std::optional<fs::path> found;
     bool fingerprinted = false;
@@ -297,7 +304,7 @@ http_response listener::file(const http_request& request) {
         found = inside(options_.web_root, *path);
         fingerprinted = path->starts_with("/assets/");
         // Pages have paths of their own: /room/7 is index.html's business.
-        if (!found && fs::path(*path).extension().empty()) found = inside(options_.web_root, "index.html");
+        if (!found && pages_too && fs::path(*path).extension().empty()) found = inside(options_.web_root, "index.html");
     }
     if (!found) return plain(404, "There is nothing here.\n");
     std::ifstream in(*found, std::ios::binary);

@@ -52,7 +52,8 @@ private:
     awaitable<bool> upgrade(http_request& request, http_reader& reader, std::unique_ptr<transport>& connection);
     [[nodiscard]] bool origin_allowed(const http_request& request) const;
     [[nodiscard]] std::string client_address(const http_request& request, const std::string& peer) const;
-    http_response file(const http_request& request);
+    // pages_too: a path without a file is a page of the client's own.
+    http_response file(const http_request& request, bool pages_too);
 
     listener_options options_;
     listener_parts p_;

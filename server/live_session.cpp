@@ -46,7 +46,10 @@ public:
         if (mid_frame_) control_ = std::move(frame);  // only the newest ping needs an answer
         else send_control(std::move(frame));
     }
-    [[nodiscard]] bool closing() const { return closing_; }
+    [[nodiscard]] bool closing() const override { return closing_; }
+    // The peer has said goodbye: nothing more is to be waited for.
+    void peer_closed() { peer_closed_ = true; }
+    [[nodiscard]] bool has_peer_closed() const { return peer_closed_; }
 
 private:
     void send_control(std::string frame) {
@@ -58,6 +61,7 @@ private:
     std::string control_;
     bool mid_frame_ = false;
     bool closing_ = false;
+    bool peer_closed_ = false;
 };
 
 // What is carried from core to core.
@@ -65,6 +69,7 @@ struct passenger {
     travelling connection;
     websocket::decoder decode{limits::command_bytes_max};
     std::vector<message> waiting;  // behind the first frame
+    websocket::failure failed = websocket::failure::none;  // behind those
     rooms::encoding wire = rooms::encoding::proto;
     caller who;
     v1::ClientFrame enter;
@@ -100,25 +105,30 @@ const v1::Access& rule_of(const v1::ClientFrame& frame) {
     return field->options().GetExtension(v1::live_access);
 }
 
-// Reads messages until there is one; false: the connection is over.
-awaitable<bool> more(transport& connection, websocket::decoder& decode, live_pipe& pipe, std::vector<message>& to) {
+// Reads what comes. False: the connection is over. A broken frame is told in `failed`, behind the whole messages before it.
+awaitable<bool> more(transport& connection, websocket::decoder& decode, std::vector<message>& to, websocket::failure& failed) {
     char chunk[16 * 1024];
     const auto got = co_await connection.read_some(chunk, sizeof chunk);
     if (got <= 0) co_return false;
-    const auto failed = decode.feed({chunk, static_cast<std::size_t>(got)}, to);
-    if (failed != websocket::failure::none) {
-        pipe.close(static_cast<int>(failed), failed == websocket::failure::too_big ? "message too big" : failed == websocket::failure::bad_utf8 ? "bad UTF-8" : "protocol error");
-        co_return false;
-    }
+    failed = decode.feed({chunk, static_cast<std::size_t>(got)}, to);
     co_return true;
 }
 
-// Waits for the peer's close so that our close frame is read, within its deadline.
-awaitable<void> linger(transport& connection) {
-    char chunk[4 * 1024];
-    for (int i = 0; i < 64; ++i)
-        if (co_await connection.read_some(chunk, sizeof chunk) <= 0) break;
-    connection.shut_down();
+void close_broken(live_pipe& pipe, websocket::failure failed) {
+    pipe.close(static_cast<int>(failed), failed == websocket::failure::too_big ? "message too big" : failed == websocket::failure::bad_utf8 ? "bad UTF-8" : "protocol error");
+}
+
+// After our close frame: until the peer's, or its deadline. Who has heard both ends the TCP connection at once (RFC 6455 section 7.1.1).
+awaitable<void> linger(transport& connection, live_pipe& pipe, websocket::decoder& decode) {
+    std::vector<message> rest;
+    auto failed = websocket::failure::none;
+    for (int i = 0; i < 64 && !pipe.has_peer_closed() && failed == websocket::failure::none; ++i) {
+        rest.clear();
+        if (!co_await more(connection, decode, rest, failed)) break;
+        for (const auto& m : rest)
+            if (m.kind == opcode::close) pipe.peer_closed();
+    }
+    co_await connection.finish();
 }
 
 // Control frames and wrong types. True: go on with this message.
@@ -126,7 +136,7 @@ bool is_data(live_pipe& pipe, rooms::encoding wire, const message& m) {
     switch (m.kind) {
         case opcode::ping: pipe.pong(m.payload); return false;
         case opcode::pong: return false;
-        case opcode::close: pipe.close(m.close_code == 1005 ? close_normal : m.close_code, ""); return false;
+        case opcode::close: pipe.peer_closed(); pipe.close(m.close_code == 1005 ? close_normal : m.close_code, ""); return false;
         default: break;
     }
     if ((wire == rooms::encoding::proto) != (m.kind == opcode::binary)) {
@@ -149,7 +159,7 @@ public:
         if (!found) {
             refuse(pipe, rider_.wire, rider_.enter.request_id(), found.error());
             pipe.close(close_policy, found.error().reason);
-            co_return co_await linger(connection);
+            co_return co_await linger(connection, pipe, rider_.decode);
         }
         const auto here = std::move(*found);
         const auto& enter = rider_.enter.enter();
@@ -160,53 +170,51 @@ public:
             refuse(pipe, rider_.wire, rider_.enter.request_id(), entered.error());
             pipe.close(entered.error().reason == "kicked" ? static_cast<int>(rooms::close_kicked) : close_policy, entered.error().reason);
             seat->out = nullptr;
-            co_return co_await linger(connection);
+            co_return co_await linger(connection, pipe, rider_.decode);
         }
         co_await talk(connection, pipe, here, seat);
         here->leave(seat);
-        if (pipe.closing()) co_await linger(connection);
+        if (pipe.closing()) co_await linger(connection, pipe, rider_.decode);
     }
 
 private:
     awaitable<void> talk(transport& connection, live_pipe& pipe, const std::shared_ptr<rooms::room>& here, const rooms::member_ptr& seat) {
         token_bucket commands(limits::commands_per_socket.times(p_.rate_factor));
         std::vector<message> messages = std::move(rider_.waiting);
+        auto failed = rider_.failed;
         int refusals = 0;
         while (true) {
-            for (auto& m : messages) {
+            for (const auto& m : messages) {
                 if (pipe.closing()) co_return;
-                if (!is_data(pipe, rider_.wire, m)) continue;
-                // The session may have ended between two frames.
-                v1::ClientFrame frame;
-                if (!parse(rider_.wire, m, frame)) {
-                    refuse(pipe, rider_.wire, 0, invalid("", "This frame is not a ClientFrame."));
-                    if (++refusals > refusals_in_a_row_max) pipe.close(close_policy, "too many bad frames");
-                    continue;
-                }
-                if (frame.command_case() != v1::ClientFrame::kMedia)
-                    if (const auto wait = commands.take(p_.clock.steady_ms()); wait > 0) {
-                        p_.refused.add();
-                        refuse(pipe, rider_.wire, frame.request_id(), exhausted("too_many_commands", "Too many commands at once. Nothing of this one was done.", wait));
-                        if (++refusals > refusals_in_a_row_max) pipe.close(close_policy, "too many commands");
-                        continue;
-                    }
-                refusals = 0;
-                if (frame.command_case() == v1::ClientFrame::COMMAND_NOT_SET) {
-                    refuse(pipe, rider_.wire, frame.request_id(), invalid("command", "this frame carries no command that this server knows."));
-                    continue;
-                }
-                auto proof = access_gate::check_live(rule_of(frame), rider_.who, here->is_singer(rider_.who.user), here->is_staff(rider_.who));
-                if (!proof) {
-                    refuse(pipe, rider_.wire, frame.request_id(), proof.error());
-                    continue;
-                }
-                here->handle(seat, std::move(*proof), std::move(frame));
+                if (is_data(pipe, rider_.wire, m)) refusals = one(m, here, seat, commands) ? 0 : refusals + 1;
+                if (refusals > refusals_in_a_row_max) pipe.close(close_policy, "too many refused commands");
             }
             messages.clear();
+            if (failed != websocket::failure::none) close_broken(pipe, failed);
             if (pipe.closing()) co_return;
             connection.deadline_in(limits::idle_without_ping_ms);
-            if (!co_await more(connection, rider_.decode, pipe, messages)) co_return;
+            if (!co_await more(connection, rider_.decode, messages, failed)) co_return;
         }
+    }
+
+    // One message; false: it was refused. Refusals take the way of all answers, so that they cannot cut into another frame.
+    bool one(const message& m, const std::shared_ptr<rooms::room>& here, const rooms::member_ptr& seat, token_bucket& commands) {
+        v1::ClientFrame frame;
+        const auto no = [&](const fault& why) {
+            here->refuse(seat, frame.request_id(), why);
+            return false;
+        };
+        if (!parse(rider_.wire, m, frame)) return no(invalid("", "This frame is not a ClientFrame."));
+        if (frame.command_case() == v1::ClientFrame::COMMAND_NOT_SET) return no(invalid("command", "this frame carries no command that this server knows."));
+        if (frame.command_case() != v1::ClientFrame::kMedia)
+            if (const auto wait = commands.take(p_.clock.steady_ms()); wait > 0) {
+                p_.refused.add();
+                return no(exhausted("too_many_commands", "Too many commands at once. Nothing of this one was done.", wait));
+            }
+        auto proof = access_gate::check_live(rule_of(frame), rider_.who, here->is_singer(rider_.who.user), here->is_staff(rider_.who));
+        if (!proof) return no(proof.error());
+        here->handle(seat, std::move(*proof), std::move(frame));
+        return true;
     }
 
     live_parts& p_;
@@ -229,10 +237,7 @@ awaitable<void> run_live(live_parts& p, std::unique_ptr<transport> connection, s
     live_pipe pipe(*connection);
     connection->deadline_in(limits::handshake_deadline_ms);
     std::vector<message> messages;
-    if (const auto failed = rider.decode.feed(rest, messages); failed != websocket::failure::none) {
-        pipe.close(static_cast<int>(failed), "protocol error");
-        co_return co_await linger(*connection);
-    }
+    rider.failed = rider.decode.feed(rest, messages);
     // The first data message is `enter`.
     bool entered = false;
     while (!entered) {
@@ -256,12 +261,10 @@ awaitable<void> run_live(live_parts& p, std::unique_ptr<transport> connection, s
             break;
         }
         if (entered) break;
-        if (pipe.closing()) co_return co_await linger(*connection);
+        if (rider.failed != websocket::failure::none) close_broken(pipe, rider.failed);
+        if (pipe.closing()) co_return co_await linger(*connection, pipe, rider.decode);
         messages.clear();
-        if (!co_await more(*connection, rider.decode, pipe, messages)) {
-            if (pipe.closing()) co_await linger(*connection);
-            co_return;
-        }
+        if (!co_await more(*connection, rider.decode, messages, rider.failed)) co_return;
     }
     rider.who.address = std::move(address);
     auto& home = p.hall.home_of(room_id(rider.enter.enter().room_id()));

@@ -12,6 +12,8 @@ namespace ovation::server {
 namespace {
 constexpr auto sweep_every = std::chrono::milliseconds(500);
 // What the kernel may hold unsent; more would hide seconds of sound behind a stalled peer.
+constexpr std::int64_t finish_ms = 1'500;
+constexpr std::size_t finish_bytes_max = 16 * 1024 * 1024;
 constexpr int unsent_bytes_max = 16 * 1024;
 }  // namespace
 
@@ -42,6 +44,21 @@ transport::transport(asio::ip::tcp::socket socket, ssl_ptr ssl, sweeper& keeper)
     if (ssl_) SSL_set_fd(ssl_.get(), socket_.native_handle());
 }
 transport::~transport() { keeper_.all_.erase(this); }
+
+awaitable<void> transport::finish() {
+    if (down_ || !socket_.is_open()) co_return;
+    if (ssl_) SSL_shutdown(ssl_.get());
+    ::shutdown(socket_.native_handle(), SHUT_WR);
+    deadline_in(finish_ms);
+    char unread[16 * 1024];
+    for (std::size_t total = 0; total < finish_bytes_max;) {
+        if (down_) break;
+        const auto got = ::recv(socket_.native_handle(), unread, sizeof unread, 0);
+        if (got > 0) total += static_cast<std::size_t>(got);
+        else if (got == 0 || (errno != EAGAIN && errno != EINTR) || !co_await wait(asio::ip::tcp::socket::wait_read)) break;
+    }
+    shut_down();
+}
 
 void transport::deadline_in(std::int64_t ms) { deadline_ms_ = ms == 0 ? 0 : keeper_.clock_.steady_ms() + ms; }
 

@@ -60,6 +60,8 @@ public:
     std::ptrdiff_t try_write(std::string_view bytes);
     void wait_writable(std::function<void()> ready);
     void shut_down();  // both directions; a waiting read ends
+    // Sends our end and lets the peer read what we wrote: closing with unread input would reset the connection under it.
+    awaitable<void> finish();
     void deadline_in(std::int64_t ms);
     travelling release();
     static asio::ip::tcp::socket assign(asio::io_context& context, int descriptor);
