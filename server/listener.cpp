@@ -273,7 +273,7 @@ awaitable<http_response> listener::answer(const http_request& request) {
     }
     if (request.method != "GET" && request.method != "HEAD") {
         // A path that is not there is not there for any verb.
-        const bool known = request.path == "/healthz" || request.path == "/readyz" || request.path == "/metrics" || file(request, false).status == 200;
+        const bool known = request.path.starts_with("/media/") || request.path == "/healthz" || request.path == "/readyz" || request.path == "/metrics" || file(request, false).status == 200;
         co_return known ? not_allowed("GET, HEAD") : plain(404, "There is nothing here.\n");
     }
     if (request.path == "/healthz") co_return plain(200, "ok\n");

@@ -10,7 +10,7 @@ import { Connection, exchange } from './raw.mjs';
 
 let server, room, song, listener, ops;
 before(async () => {
-  server = await startServer();
+  server = await startServer({ flags: ['--load-profile'] });
   room = (await server.makeRoom()).id;
   listener = await server.logIn('listener');
   ops = await server.logIn('ops');
