@@ -69,6 +69,7 @@ void ogg_opus_writer::pages(bool flush) {
 }
 
 result<opus_packets> read_ogg_opus(std::string_view file) {
+    if (file.empty()) return invalid("file", "is empty.");
     ogg_sync_state sync;
     ogg_sync_init(&sync);
     char* to = ogg_sync_buffer(&sync, static_cast<long>(file.size()));
