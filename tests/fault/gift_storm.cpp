@@ -361,5 +361,15 @@ int main(int argc, char** argv) {
         if (on_board != total) std::this_thread::sleep_for(std::chrono::milliseconds(100));
     }
     bad += check(on_board == total, "the board has " + std::to_string(on_board) + " coins, the books " + std::to_string(total));
+    // Counted again from the books they are the same.
+    const auto rebuild = binary + " boards rebuild --database '" + db.app() + "' >/dev/null 2>&1";
+    bad += check(std::system(rebuild.c_str()) == 0, "boards rebuild runs");
+    client::rpc again(to);
+    board.set_subject(v1::BOARD_SUBJECT_SENDER);
+    board.set_limit(100);
+    const auto rebuilt = must(again.call<v1::GetBoardResponse>("GiftService/GetBoard", board), "board");
+    board.set_subject(v1::BOARD_SUBJECT_SINGER);
+    const auto singers = must(again.call<v1::GetBoardResponse>("GiftService/GetBoard", board), "board");
+    bad += check(singers.rows_size() == 1 && singers.rows(0).coins() == total && rebuilt.rows_size() == std::min(clients, 100), "rebuilt boards equal the books");
     return bad == 0 ? 0 : 1;
 }
