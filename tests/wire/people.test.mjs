@@ -1,0 +1,74 @@
+// What staff and ops do takes effect at once, on open sockets too; a forged payment notification changes nothing.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { randomUUID } from 'node:crypto';
+import { password, startServer } from './harness.mjs';
+import { Live } from './raw.mjs';
+
+let server, room, ids;
+before(async () => {
+  server = await startServer({ songs: false, flags: ['--words-file', new URL('../../deploy/words.txt', import.meta.url).pathname] });
+  room = await server.makeRoom();
+  ids = JSON.parse(await server.psql("select json_object_agg(subject, id) from identity.users"));
+});
+after(() => server?.stop());
+const reason = (answer) => answer?.refused?.detail?.reason;
+const fresh = async (handle) => (await server.rpc('AuthService/LogIn', { handle, password })).accessToken;
+
+test('a log-out closes the session’s sockets at once, and no others', async () => {
+  const one = await fresh('listener');
+  const two = await fresh('listener');
+  const a = await Live.enter(server, room.id, { token: one });
+  const b = await Live.enter(server, room.id, { token: two });
+  await server.rpc('AuthService/LogOut', {}, { token: one });
+  assert.equal((await a.close())?.code, 4001);
+  await b.command(5, { ping: {} });
+  assert.ok((await b.reply(5))?.pong);
+  await assert.rejects(server.rpc('AuthService/GetMe', {}, { token: one }), /session_ended|ended/);
+  b.c.socket.destroy();
+});
+test('a muted listener stays muted after coming back; refused words are refused', async () => {
+  const token = await fresh('listener');
+  const live = await Live.enter(server, room.id, { token });
+  await live.command(2, { sendChat: { text: 'what the FUCK' } });
+  assert.equal(reason(await live.reply(2)), 'invalid_argument');
+  await live.command(3, { sendChat: { text: '晚上好' } });
+  assert.ok((await live.reply(3))?.done);
+  await server.rpc('RoomService/MuteUser', { roomId: room.id, userId: ids.listener, reason: 'too loud', minutes: 5 }, { token: await server.logIn('singer') });
+  await live.command(4, { sendChat: { text: 'hello' } });
+  assert.equal(reason(await live.reply(4)), 'muted');
+  live.c.socket.destroy();
+  const again = await Live.enter(server, room.id, { token });
+  await again.command(5, { sendChat: { text: 'hello' } });
+  assert.equal(reason(await again.reply(5)), 'muted');
+  again.c.socket.destroy();
+});
+test('a kicked listener is put out and not let in again', async () => {
+  const token = await fresh('listener');
+  const live = await Live.enter(server, room.id, { token });
+  await server.rpc('RoomService/KickUser', { roomId: room.id, userId: ids.listener, reason: 'enough', minutes: 5 }, { token: await server.logIn('singer') });
+  assert.equal((await live.close())?.code, 4003);
+  const back = await Live.open(server);
+  await back.command(1, { enter: { roomId: room.id, accessToken: token } });
+  assert.equal(reason(await back.reply(1)), 'kicked');
+});
+test('a ban closes open sockets at once, ends log-in, and is audited with actor, reason, before and after', async () => {
+  const live = await Live.enter(server, room.id, { token: await fresh('listener2') });
+  await server.rpc('OpsService/BanUser', { userId: ids.listener2, reason: 'abuse in three rooms' }, { token: await server.logIn('ops') });
+  assert.equal((await live.close())?.code, 4001);
+  await assert.rejects(fresh('listener2'), /banned/);
+  const [row] = (await server.rpc('OpsService/ListAudit', {}, { token: await server.logIn('finance') })).rows;
+  assert.deepEqual([row.actorId, row.action, row.subject, row.reason, JSON.parse(row.before), JSON.parse(row.after)], [String(ids.ops), 'ban_user', `user:${ids.listener2}`, 'abuse in three rooms', { banned: false }, { banned: true }]);
+});
+test('a top-up is credited once; forged and stale notifications credit nothing', async () => {
+  const token = await fresh('listener');
+  const order = await server.rpc('PaymentService/CreateTopUp', { key: randomUUID(), packId: '1', provider: 'sandbox' }, { token });
+  const body = JSON.stringify({ event: 'payment.succeeded', event_id: 'evil', order_id: Number(order.orderId), amount_minor: 600, currency: 'CNY' });
+  const forged = await fetch(`${server.url}/webhooks/sandbox`, { method: 'POST', body, headers: { 'webhook-id': 'evil', 'webhook-timestamp': String(Math.floor(Date.now() / 1000)), 'webhook-signature': 'v1,AAAA' } });
+  assert.equal(forged.status, 403);
+  const coins = async () => (await server.rpc('LedgerService/GetWallet', {}, { token })).coins ?? '0';
+  assert.equal(await coins(), '0');
+  for (let i = 0; i < 3; ++i) assert.equal((await server.rpc('PaymentService/PaySandboxOrder', { orderId: order.orderId }, { token })).balanceCoins, '600');
+  assert.equal(await coins(), '600');
+  assert.equal((await fetch(`${server.url}/webhooks/nobody`, { method: 'POST', body })).status, 404);
+});
