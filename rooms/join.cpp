@@ -30,6 +30,7 @@ awaitable<result<void>> room::enter(member_ptr who, v1::Enter request, std::uint
 
 awaitable<result<void>> room::welcome(member_ptr who, v1::Enter request, std::uint64_t request_id) {
     std::vector<v1::GiftShown> missed;
+    pg::rows moderated;
     v1::ServerFrame f;
     f.set_request_id(request_id);
     auto& w = *f.mutable_welcome();
@@ -50,6 +51,7 @@ awaitable<result<void>> room::welcome(member_ptr who, v1::Enter request, std::ui
         if (!gifts) co_return gifts.error();
         missed = std::move(*gifts);
         if (missed.size() == missed_max) w.set_reload(true);
+        OVATION_CO_TRY(moderated, co_await p_.home.db.query(sql::history_since, pg::with(facts_.shown.id())));
     }
     if (!who->out) co_return unavailable("gone", "The connection is gone.");
 
@@ -74,6 +76,16 @@ awaitable<result<void>> room::welcome(member_ptr who, v1::Enter request, std::ui
         told = std::max(told, g.entry_seq());
         v1::ServerFrame one;
         *one.mutable_gift() = std::move(g);
+        reply(who, std::move(one));
+    }
+    for (int i = 0; i < moderated.size(); ++i) {
+        v1::ServerFrame one;
+        auto& m = *one.mutable_moderation();
+        m.set_kind(static_cast<v1::Moderation::Kind>(moderated.number(i, 0)));
+        m.set_user_id(moderated.number(i, 1));
+        m.set_name(moderated.string(i, 2));
+        m.set_reason(moderated.string(i, 3));
+        m.set_until_ms(moderated.number(i, 4));
         reply(who, std::move(one));
     }
     if (same_epoch)

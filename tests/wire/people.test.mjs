@@ -52,6 +52,14 @@ test('a kicked listener is put out and not let in again', async () => {
   await back.command(1, { enter: { roomId: room.id, accessToken: token } });
   assert.equal(reason(await back.reply(1)), 'kicked');
 });
+test('who comes back from another epoch is told what staff did meanwhile', async () => {
+  const live = await Live.open(server);
+  await live.command(1, { enter: { roomId: room.id, resume: { epoch: 'before the restart', offset: '7', entrySeq: '0' } } });
+  assert.ok((await live.reply(1))?.welcome?.resumed);
+  const told = await live.find((f) => JSON.parse(f.payload).moderation?.kind === 'KIND_KICKED');
+  assert.equal(JSON.parse(told.payload).moderation.userId, String(ids.listener));
+  live.c.socket.destroy();
+});
 test('a ban closes open sockets at once, ends log-in, and is audited with actor, reason, before and after', async () => {
   const live = await Live.enter(server, room.id, { token: await fresh('listener2') });
   await server.rpc('OpsService/BanUser', { userId: ids.listener2, reason: 'abuse in three rooms' }, { token: await server.logIn('ops') });
