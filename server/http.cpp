@@ -36,6 +36,7 @@ awaitable<http_read> http_reader::next(http_request& to, std::size_t body_max) {
     parser.eager(true);
     bool answered_continue = false;
     bool started = !buffer_.empty();
+    std::size_t received = buffer_.size();  // the parser takes headers line by line: what waits in the buffer is not all there was
     while (!parser.is_done()) {
         if (!buffer_.empty()) {
             error_code failed;
@@ -45,7 +46,7 @@ awaitable<http_read> http_reader::next(http_request& to, std::size_t body_max) {
             if (failed == http::error::body_limit) co_return http_read::body_too_big;
             if (failed && failed != http::error::need_more) co_return http_read::bad;
             if (parser.is_done()) break;
-            if (buffer_.size() > limits::http_header_bytes_max && !parser.is_header_done()) co_return http_read::header_too_big;
+            if (received > limits::http_header_bytes_max && !parser.is_header_done()) co_return http_read::header_too_big;
             if (parser.is_header_done() && !answered_continue && lower(parser.get()[http::field::expect]) == "100-continue") {
                 answered_continue = true;
                 if (!co_await from_.write_all("HTTP/1.1 100 Continue\r\n\r\n")) co_return http_read::broken;
@@ -59,6 +60,7 @@ awaitable<http_read> http_reader::next(http_request& to, std::size_t body_max) {
         if (!started) from_.deadline_in(limits::handshake_deadline_ms * 2);
         started = true;
         buffer_.append(chunk, static_cast<std::size_t>(got));
+        received += static_cast<std::size_t>(got);
     }
     auto message = parser.release();
     to = {};
