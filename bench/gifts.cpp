@@ -224,7 +224,7 @@ int main(int argc, char** argv) {
         ledger::posting_queue queue({db.app(), "bench"}, clock, registry);
         all.start();
         queue.start();
-        while (!queue.is_writer()) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        for (int i = 0; i < 2'000 && !queue.is_writer(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(5));
         const auto wait = [&](auto body) { return asio::co_spawn(all.at(0).context, std::move(body), asio::use_future).get(); };
         db.as_owner("select ledger.open_wallet(u) from generate_series(1, 1000) u; update ledger.wallet set daily_limit = 1000000000000000");
         for (int u = 1; u <= senders; ++u)

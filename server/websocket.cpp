@@ -18,12 +18,11 @@ bool close_code_allowed(int code) {
 
 failure decoder::feed(std::string_view bytes, std::vector<message>& out) {
     input_ = bytes;
-    while (failed_ == failure::none && (!input_.empty() || (in_payload_ && left_ == 0))) failed_ = in_payload_ ? payload(out) : header(out);
+    while (failed_ == failure::none && (!input_.empty() || (in_payload_ && left_ == 0))) failed_ = in_payload_ ? payload(out) : header();
     return failed_;
 }
 
-failure decoder::header(std::vector<message>& out) {
-    (void)out;
+failure decoder::header() {
     // 2 bytes, then 0, 2 or 8 of length, then 4 of mask.
     const auto need = [&]() -> std::size_t {
         if (head_.size() < 2) return 2;

@@ -28,7 +28,7 @@ public:
     failure feed(std::string_view bytes, std::vector<message>& out);
 
 private:
-    failure header(std::vector<message>& out);
+    failure header();
     failure payload(std::vector<message>& out);
     failure finish_control(std::vector<message>& out);
 
