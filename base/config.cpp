@@ -17,6 +17,7 @@ const std::vector<setting>& settings() {
         {"tls_key", "PEM file with the certificate's key.", false, &config::tls_key},
         {"database", "libpq connection string of the application's role, which can neither change nor delete what is posted.", true, &config::database},
         {"owner_database", "libpq connection string of the role that owns the schema; only `migrate` uses it. Empty: the same as database.", true, &config::owner_database},
+        {"redis", "unix:/path/redis.sock or host:port of a Redis for the boards of longer periods; empty: none, PostgreSQL answers them all.", false, &config::redis},
         {"web_root", "Folder of the built pages; a missing one means: no pages.", false, &config::web_root},
         {"media_root", "Folder of the backing tracks; `songs import` writes it.", false, &config::media_root},
         {"allowed_origins", "Origins (https://example.org), apart by commas, whose pages may call besides our own.", false, &config::allowed_origins},

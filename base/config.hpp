@@ -16,6 +16,7 @@ struct config {
     std::string tls_cert, tls_key;
     std::string database = "host=/var/run/postgresql dbname=ovation user=ovation_app";
     std::string owner_database;
+    std::string redis;
     std::string web_root = "/usr/share/ovation/web";
     std::string media_root = "/var/lib/ovation/media";
     std::string allowed_origins, trusted_proxies;

@@ -143,7 +143,7 @@ struct application::parts {
           channel_service(all, options.time_zone, static_cast<int>(options.vat_bp)),
           contracts(channel_service),
           announcer(clock, display),
-          ranking(all.at(0), options.time_zone, registry),
+          ranking(all.at(0), options.time_zone, options.redis, registry),
           gift_service({all, queue, clock, stage_routes, ranking, factor()}),
           journal(gift_service, announcer),
           gift_counter(gift_service),

@@ -13,6 +13,7 @@
 #include "ledger/routes.hpp"
 #include "server/application.hpp"
 #include "server/demo.hpp"
+#include "server/doctor.hpp"
 #include "server/schema.hpp"
 #include "songs/service.hpp"
 
@@ -51,6 +52,17 @@ int check(const config& c) {
     run(t.context, server::check_schema(t.db));
     std::cout << effective(c) << "The configuration and the schema fit this server.\n";
     return 0;
+}
+
+int doctor(const config& c) {
+    tool t(c);
+    bool well = true;
+    for (const auto& f : run(t.context, server::examine(t.db, c))) {
+        static constexpr const char* words[] = {"ok", "warn", "BAD"};
+        well = well && f.how != server::finding::grade::bad;
+        std::cout << fmt::format("{:<15} {:<5} {}\n", f.name, words[static_cast<int>(f.how)], f.detail);
+    }
+    return well ? 0 : 1;
 }
 
 int verify(const config& c) {
@@ -162,6 +174,7 @@ int main(int argc, char** argv) {
     auto* serve = with_settings(app.add_subcommand("serve", "Run the server."));
     auto* migrate = with_settings(app.add_subcommand("migrate", "Bring the database's schema up to this binary."));
     auto* check_command = with_settings(app.add_subcommand("check", "Check configuration and schema; changes nothing."));
+    auto* doctor_command = with_settings(app.add_subcommand("doctor", "Look at the running installation: PostgreSQL, Redis, disk, clock. Changes nothing; exit 1 when something is BAD."));
     auto* ledger_command = app.add_subcommand("ledger", "The books.")->require_subcommand(1);
     auto* verify_command = with_settings(ledger_command->add_subcommand("verify", "Check everything: sums, balances, numbers, keys, splits. Exit 1 when something is wrong."));
     auto* dump_command = with_settings(ledger_command->add_subcommand("dump", "One line a posting: seq, kind, key, account, version, amount, balance after (micros)."));
@@ -216,11 +229,12 @@ int main(int argc, char** argv) {
             return 0;
         }
         if (*check_command) return check(options);
+        if (*doctor_command) return doctor(options);
         if (*verify_command) return verify(options);
         if (*dump_command) return dump(options);
         if (*rebuild_command) {
             tool t(options);
-            std::cout << fmt::format("{} buckets counted\n", run(t.context, gifts::rebuild_boards(t.db, options.time_zone)));
+            std::cout << fmt::format("{} buckets counted\n", run(t.context, gifts::rebuild_boards(t.db, options.time_zone, options.redis)));
             return 0;
         }
         if (*import_command) return import_songs(options, folder);

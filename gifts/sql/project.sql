@@ -14,5 +14,8 @@ written as (
   insert into gifts.board_bucket as b (scope, scope_id, subject, subject_id, day, coins, reached)
   select scope, scope_id, subject, subject_id, day, coins, reached from counted
   on conflict (scope, scope_id, subject, day, subject_id) do update set coins = b.coins + excluded.coins, reached = excluded.reached
-)
-update gifts.board_cursor c set seq = upto.seq from upto where upto.seq > c.seq returning c.seq
+),
+moved as (update gifts.board_cursor c set seq = upto.seq from upto where upto.seq > c.seq returning c.seq)
+select upto.after, moved.seq, (select restore_epoch || '/' || current_database() || '/' || (select oid from pg_database where datname = current_database()) from ledger.head), c.scope, c.scope_id, c.subject, c.subject_id, c.coins, c.reached,
+  date_trunc('week', c.day)::date, date_trunc('month', c.day)::date
+from moved cross join upto left join counted c on true
