@@ -48,6 +48,10 @@ fault internal_fault(std::string_view message);
 #define OVATION_CO_CHECK(expression)                                    \
     if (auto OVATION_CONCAT(try_, __LINE__) = (expression); !OVATION_CONCAT(try_, __LINE__)) \
     co_return OVATION_CONCAT(try_, __LINE__).error()
+#define OVATION_CHECK_VALUE(name, expression)                           \
+    auto OVATION_CONCAT(try_, __LINE__) = (expression);                 \
+    if (!OVATION_CONCAT(try_, __LINE__)) return OVATION_CONCAT(try_, __LINE__).error(); \
+    auto name = std::move(*OVATION_CONCAT(try_, __LINE__))
 #define OVATION_CHECK(expression)                                       \
     if (auto OVATION_CONCAT(try_, __LINE__) = (expression); !OVATION_CONCAT(try_, __LINE__)) \
     return OVATION_CONCAT(try_, __LINE__).error()

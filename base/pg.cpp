@@ -49,6 +49,13 @@ params& params::add_text_array(std::span<const std::string> items) {
     return add_raw(out + "}");
 }
 
+std::string bytes_of(std::string_view hex) {
+    std::string out;
+    const auto digit = [](char c) { return c <= '9' ? c - '0' : c - 'a' + 10; };
+    for (std::size_t i = 2; i + 1 < hex.size(); i += 2) out += static_cast<char>(digit(hex[i]) << 4 | digit(hex[i + 1]));
+    return out;
+}
+
 std::int64_t rows::number(int row, int column) const {
     const auto t = text(row, column);
     std::int64_t out = 0;

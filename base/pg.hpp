@@ -76,6 +76,9 @@ private:
     std::unique_ptr<PGresult, void (*)(PGresult*)> raw_{nullptr, &PQclear};
 };
 
+// A bytea of text form (\x…), as bytes.
+std::string bytes_of(std::string_view hex);
+
 struct request {
     const statement* what;
     params values;

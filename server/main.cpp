@@ -15,37 +15,15 @@
 #include "server/demo.hpp"
 #include "server/doctor.hpp"
 #include "server/schema.hpp"
-#include "songs/service.hpp"
+#include "server/song_tools.hpp"
+#include "server/tool.hpp"
 
 namespace {
 using namespace ovation;
 
-struct failed {
-    std::string sentence;
-};
-
-// Runs one coroutine to its end on a loop of its own.
-template <class T>
-T run(asio::io_context& context, awaitable<result<T>> body) {
-    std::optional<result<T>> out;
-    std::exception_ptr bug;
-    asio::co_spawn(context, std::move(body), [&](std::exception_ptr failure, result<T> value) {
-        bug = failure;
-        out = std::move(value);
-        context.stop();
-    });
-    context.run();
-    context.restart();
-    if (bug) std::rethrow_exception(bug);
-    if (!*out) throw failed{out->error().message};
-    if constexpr (!std::is_void_v<T>) return std::move(**out);
-}
-
-struct tool {
-    explicit tool(const config& c) : db(context, c.database, 2) {}
-    asio::io_context context{1};
-    pg::pool db;
-};
+using server::failed;
+using server::run;
+using server::tool;
 
 int check(const config& c) {
     tool t(c);
@@ -89,24 +67,6 @@ int dump(const config& c) {
         co_return co_await ledger::dump(**lease, [](const std::string& line) { std::cout << line << '\n'; });
     }(t));
     return 0;
-}
-
-int import_songs(const config& c, const std::string& folder) {
-    tool t(c);
-    const auto all = run(t.context, [](tool& x, std::string from, std::string media) -> awaitable<result<std::vector<songs::imported>>> {
-        co_return co_await songs::import_folder(x.db, from, media);
-    }(t, folder, c.media_root));
-    int bad = 0;
-    for (const auto& one : all) {
-        if (one.outcome) std::cout << fmt::format("song {} from {}\n", one.outcome->value, one.file);
-        else {
-            ++bad;
-            std::cout << fmt::format("refused {}: {}\n", one.file, one.outcome.error().message);
-        }
-    }
-    if (all.empty()) throw failed{fmt::format("There is no .txt file in {}.", folder)};
-    std::cout << fmt::format("{} imported, {} refused\n", all.size() - static_cast<std::size_t>(bad), bad);
-    return bad == 0 ? 0 : 1;
 }
 
 struct user_arguments {
@@ -181,9 +141,22 @@ int main(int argc, char** argv) {
     auto* boards_command = app.add_subcommand("boards", "Leaderboards.")->require_subcommand(1);
     auto* rebuild_command = with_settings(boards_command->add_subcommand("rebuild", "Count all boards again from the books."));
     auto* songs_command = app.add_subcommand("songs", "The catalogue.")->require_subcommand(1);
-    auto* import_command = with_settings(songs_command->add_subcommand("import", "Read UltraStar files of a folder; a missing backing track is rendered."));
-    std::string folder;
-    import_command->add_option("folder", folder, "Folder with .txt files.")->required();
+    server::song_arguments song;
+    auto* import_command = with_settings(songs_command->add_subcommand("import", "Read UltraStar (.txt) and LRC files of a folder; renditions and guide tracks are made, a missing backing from the notes."));
+    import_command->add_option("folder", song.path, "Folder, or one file.")->required();
+    import_command->add_option("--encoding", song.encoding, "What the files are written in, when they do not say: CP1250, CP1252, KOI8-R, CP865, …");
+    import_command->add_option("--keys", song.keys, "Renditions to make, in semitones: \"0\" or \"-6:6\" (default).");
+    auto* lint_command = songs_command->add_subcommand("lint", "Name each deviation of song files with its line; exit 1 when one cannot be read.");
+    lint_command->add_option("path", song.path, "File or folder.")->required();
+    lint_command->add_option("--encoding", song.encoding, "See import.");
+    auto* export_command = with_settings(songs_command->add_subcommand("export", "Write a song of the catalogue as UltraStar or LRC text, UTF-8."));
+    export_command->add_option("song", song.id, "Its id.")->required();
+    auto* score_command = with_settings(songs_command->add_subcommand("score", "Judge an Ogg Opus voice (position 0 = its first sample) against a song file or a song's id; or judge a stored take again."));
+    score_command->add_option("file", song.path, "Ogg Opus file of the voice alone, or take:PERFORMANCE:SINGER.")->required();
+    score_command->add_option("song", song.song, "UltraStar file, or the id of a song.")->required();
+    score_command->add_option("--rules", song.rules, "ovation-1 (default) or usdx-1.");
+    score_command->add_option("--level", song.level, "easy, medium (default) or hard.");
+    score_command->add_option("--offset-ms", song.offset_ms, "Milliseconds by which the voice is late.");
     auto* users_command = app.add_subcommand("users", "People.")->require_subcommand(1);
     user_arguments person;
     auto* create_command = with_settings(users_command->add_subcommand("create", "Make an account."));
@@ -237,7 +210,10 @@ int main(int argc, char** argv) {
             std::cout << fmt::format("{} buckets counted\n", run(t.context, gifts::rebuild_boards(t.db, options.time_zone, options.redis)));
             return 0;
         }
-        if (*import_command) return import_songs(options, folder);
+        if (*import_command) return server::import_songs(options, song);
+        if (*lint_command) return server::lint_songs(song);
+        if (*export_command) return server::export_song(options, song);
+        if (*score_command) return server::score_song(options, song);
         if (*create_command) return create_user(options, person);
         if (*grant_command) return grant(options, person);
         if (*demo_command) return server::run_demo(demo);

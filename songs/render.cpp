@@ -1,23 +1,16 @@
 #include "songs/render.hpp"
 
-#include <opus/opus.h>
-
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <memory>
 #include <numbers>
 #include <ranges>
-#include <stdexcept>
-
-#include "songs/ogg_opus.hpp"
 
 namespace ovation::songs {
 namespace {
 constexpr double rate = 48'000;
 constexpr std::int64_t tail_samples = 96'000;
 constexpr std::int64_t beats_per_bar = 16;
-constexpr int bits_per_second = 96'000;
 
 double hertz(double semitones_from_c4) { return 261.625565 * std::exp2(semitones_from_c4 / 12); }
 
@@ -60,17 +53,21 @@ triad fitting(const std::array<double, 12>& weight) {
 }
 }  // namespace
 
-std::vector<float> render_backing(const ultrastar_song& song) {
+std::vector<float> render(const ultrastar_song& song, part which, int semitones) {
     std::int64_t last_beat = 0;
-    for (const auto& line : song.lines) last_beat = std::max(last_beat, line.notes.back().start + line.notes.back().length);
-    std::vector<float> out(static_cast<std::size_t>(song.sample_of(last_beat) + tail_samples), 0.0f);
-
     for (const auto& line : song.lines)
-        for (const auto& n : line.notes) {
-            if (n.kind == 'R' || n.kind == 'G' || n.kind == 'F') continue;
-            const auto start = song.sample_of(n.start);
-            add_tone(out, start, song.sample_of(n.start + n.length) - start, hertz(n.pitch), 0.16, 0.35, 0.8);
-        }
+        for (const auto& n : line.notes) last_beat = std::max(last_beat, n.start + n.length);
+    std::vector<float> out(static_cast<std::size_t>(std::max<std::int64_t>(0, song.sample_of(last_beat)) + tail_samples), 0.0f);
+
+    if (which == part::guide) {
+        for (const auto& line : song.lines)
+            for (const auto& n : line.notes) {
+                if (n.kind == 'R' || n.kind == 'G' || n.kind == 'F') continue;
+                const auto start = song.sample_of(n.start);
+                add_tone(out, start, song.sample_of(n.start + n.length) - start, hertz(n.pitch + semitones), 0.3, 0.35, 0.8);
+            }
+        return out;
+    }
     for (std::int64_t bar = 0; bar < last_beat; bar += beats_per_bar) {
         std::array<double, 12> weight{};
         for (const auto& line : song.lines)
@@ -84,8 +81,8 @@ std::vector<float> render_backing(const ultrastar_song& song) {
         for (std::int64_t step = 0; step < 8; ++step) {
             const auto start = song.sample_of(bar + step * 2);
             const auto length = song.sample_of(bar + step * 2 + 2) - start;
-            if (step % 4 == 0) add_tone(out, start, length * 4, hertz(chord.root - 24), 0.22, 0.45, 1.6);
-            add_tone(out, start, length * 2, hertz(chord.root - 12 + pattern[static_cast<std::size_t>(step % 4)]), 0.07, 0.3, 3.0);
+            if (step % 4 == 0) add_tone(out, start, length * 4, hertz(chord.root - 24 + semitones), 0.22, 0.45, 1.6);
+            add_tone(out, start, length * 2, hertz(chord.root - 12 + semitones + pattern[static_cast<std::size_t>(step % 4)]), 0.07, 0.3, 3.0);
         }
     }
     // Four soft ticks lead in, when there is room for them.
@@ -97,28 +94,43 @@ std::vector<float> render_backing(const ultrastar_song& song) {
     return out;
 }
 
-std::string encode_backing(const std::vector<float>& samples, const ultrastar_song& song) {
-    int failed = 0;
-    std::unique_ptr<OpusEncoder, void (*)(OpusEncoder*)> encoder(opus_encoder_create(48'000, 1, OPUS_APPLICATION_AUDIO, &failed), &opus_encoder_destroy);
-    if (failed != OPUS_OK) throw std::runtime_error("libopus cannot start");
-    opus_encoder_ctl(encoder.get(), OPUS_SET_BITRATE(bits_per_second));
-    opus_encoder_ctl(encoder.get(), OPUS_SET_SIGNAL(OPUS_SIGNAL_MUSIC));
-    std::string file;
-    ogg_opus_writer writer([&](std::string_view bytes) { file += bytes; }, 1, 1, {{"TITLE", song.header("TITLE")}, {"ARTIST", song.header("ARTIST")}, {"OVATION_SONG_HASH", song.content_hash()}});
-    const auto packets = (static_cast<std::int64_t>(samples.size()) + opus_pre_skip + packet_samples - 1) / packet_samples;
-    std::array<float, packet_samples> frame{};
-    std::array<unsigned char, 1500> bytes{};
-    for (std::int64_t i = 0; i < packets; ++i) {
-        for (int k = 0; k < packet_samples; ++k) {
-            const auto at = static_cast<std::size_t>(i * packet_samples + k);
-            frame[static_cast<std::size_t>(k)] = at < samples.size() ? samples[at] : 0.0f;
+std::vector<float> render_voice(const std::vector<v1::LyricLine>& lines, std::int64_t samples, const voice_options& options) {
+    // First formants of an open vowel: centre, width (Hz), level.
+    struct formant {
+        double centre, width, level;
+    };
+    constexpr std::array<formant, 3> vowel{{{730, 110, 1.0}, {1090, 130, 0.5}, {2440, 180, 0.25}}};
+    constexpr double attack_s = 0.02, release_s = 0.04, vibrato_hz = 5.5, nyquist_part = 7'500;
+    std::vector<float> out(static_cast<std::size_t>(std::max<std::int64_t>(samples, 0)), 0.0f);
+    double phase = 0, before = 0;
+    for (const auto& line : lines)
+        for (const auto& s : line.syllables()) {
+            if (s.length() <= 0 || s.kind() == "F") continue;
+            const double target = hertz(s.pitch() + options.cents / 100 + 12 * options.octaves);
+            if (before == 0) before = target;
+            const auto end = std::min<std::int64_t>(s.start() + s.length(), samples);
+            for (auto i = std::max<std::int64_t>(s.start(), 0); i < end; ++i) {
+                const double t = static_cast<double>(i - s.start()) / rate;
+                const double mix = std::min(1.0, t / std::max(1e-3, options.glide_s));
+                double f = before * std::pow(target / before, mix);
+                f *= std::exp2(options.vibrato_cents / 1200 * std::sin(2 * std::numbers::pi * vibrato_hz * t) * std::min(1.0, t / 0.2));
+                phase += f / rate;
+                phase -= std::floor(phase);
+                const double envelope = std::min({1.0, t / attack_s, static_cast<double>(end - i) / rate / release_s});
+                double v = 0;
+                for (int k = 1; k * f < nyquist_part && k <= 24; ++k) {
+                    double level = 0.06 / k;
+                    for (const auto& [centre, width, amount] : vowel) level += amount / k / (1 + std::pow((k * f - centre) / width, 2));
+                    v += level * std::sin(2 * std::numbers::pi * phase * k);
+                }
+                out[static_cast<std::size_t>(i)] += static_cast<float>(0.35 * envelope * v);
+            }
+            before = target;
         }
-        opus_encoder_ctl(encoder.get(), OPUS_SET_PREDICTION_DISABLED(i % access_point_every == 0 ? 1 : 0));
-        const auto size = opus_encode_float(encoder.get(), frame.data(), packet_samples, bytes.data(), static_cast<opus_int32>(bytes.size()));
-        if (size < 0) throw std::runtime_error("libopus cannot encode");
-        writer.add({reinterpret_cast<const char*>(bytes.data()), static_cast<std::size_t>(size)}, i + 1 == packets);
-    }
-    return file;
+    const float peak = out.empty() ? 0.0f : std::ranges::max(out | std::views::transform([](float v) { return std::fabs(v); }));
+    if (peak > 0)
+        for (auto& v : out) v *= 0.5f / peak;
+    return out;
 }
 
 }  // namespace ovation::songs

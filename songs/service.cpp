@@ -2,27 +2,12 @@
 
 #include <google/protobuf/util/json_util.h>
 
-#include <algorithm>
-#include <fstream>
-#include <sstream>
-
-#include "songs/ogg_opus.hpp"
-#include "songs/render.hpp"
+#include "songs/encoding.hpp"
+#include "songs/import.hpp"
 #include "songs/sql.hpp"
-#include "songs/ultrastar.hpp"
 
 namespace ovation::songs {
 namespace {
-namespace fs = std::filesystem;
-
-result<std::string> read_file(const fs::path& p) {
-    std::ifstream in(p, std::ios::binary);
-    if (!in) return invalid(p.filename().string(), "cannot be read.");
-    std::ostringstream bytes;
-    bytes << in.rdbuf();
-    return std::move(bytes).str();
-}
-
 v1::Song song_of(const pg::rows& r, int i) {
     v1::Song out;
     out.set_id(r.number(i, 0));
@@ -34,86 +19,71 @@ v1::Song song_of(const pg::rows& r, int i) {
     out.set_public_domain(r.boolean(i, 6));
     out.set_content_hash(r.string(i, 7));
     if (!r.text(i, 8).empty()) out.set_backing_url("/media/" + r.string(i, 8));
+    out.set_genre(r.string(i, 9));
+    out.set_edition(r.string(i, 10));
+    if (!r.text(i, 11).empty()) out.set_cover_url("/media/" + r.string(i, 11));
+    if (!r.text(i, 12).empty()) out.set_guide_url("/media/" + r.string(i, 12));
+    out.set_voices(static_cast<int>(r.number(i, 13)));
+    out.set_scored(r.boolean(i, 14));
+    out.set_encoding_guessed(r.boolean(i, 15));
+    out.set_plays(r.number(i, 16));
     return out;
 }
+constexpr int lyrics_column = 17;
 
-awaitable<result<song_id>> import_one(pg::pool& db, fs::path file, fs::path media_root) {
-    OVATION_CO_TRY(auto bytes, read_file(file));
-    OVATION_CO_TRY(const auto song, read_ultrastar(bytes));
-    v1::Song lyrics;
-    for (auto& line : song.lyrics()) *lyrics.add_lines() = std::move(line);
-    std::string lyrics_json;
-    if (!google::protobuf::util::MessageToJsonString(lyrics, &lyrics_json).ok()) co_return internal_fault("lyrics");
-
-    const auto hash = song.content_hash();
-    const std::string backing = hash + ".opus";
-    std::int64_t duration = lyrics.lines().rbegin()->end();
-    std::error_code failed;
-    fs::create_directories(media_root, failed);
-    const auto given = file.parent_path() / song.header("AUDIO");
-    std::string audio;
-    if (!song.header("AUDIO").empty() && fs::is_regular_file(given, failed)) {
-        OVATION_CO_TRY(audio, read_file(given));
-        OVATION_CO_TRY(const auto packets, read_ogg_opus(audio));
-        duration = std::max<std::int64_t>(duration, static_cast<std::int64_t>(packets.packets.size()) * packet_samples - packets.pre_skip);
-    } else {
-        const auto samples = render_backing(song);
-        duration = static_cast<std::int64_t>(samples.size());
-        audio = encode_backing(samples, song);
-    }
-    // Whole or not at all: written beside and renamed.
-    const auto target = media_root / backing;
-    const auto part = media_root / (backing + ".part");
-    {
-        std::ofstream out(part, std::ios::binary);
-        out << audio;
-        if (!out.flush()) co_return unavailable("disk_full", "The backing track could not be written to " + media_root.string() + ".");
-    }
-    fs::rename(part, target, failed);
-    if (failed) co_return unavailable("disk_full", "The backing track could not be written to " + media_root.string() + ".");
-
-    pg::params p = pg::with(hash, song.header("TITLE"), song.header("ARTIST"), song.header("LANGUAGE"), song.header("YEAR"), song.public_domain(), duration);
-    p.add_bytes(bytes).add(lyrics_json).add(backing);
-    OVATION_CO_TRY(auto r, co_await db.query(sql::import_song, std::move(p)));
-    co_return song_id(r.number(0, 0));
-}
 }  // namespace
-
-awaitable<std::vector<imported>> import_folder(pg::pool& db, fs::path from, fs::path media_root) {
-    std::vector<imported> out;
-    std::vector<fs::path> files;
-    std::error_code failed;
-    for (const auto& entry : fs::recursive_directory_iterator(from, failed))
-        if (entry.path().extension() == ".txt") files.push_back(entry.path());
-    std::ranges::sort(files);
-    for (const auto& file : files) out.push_back({file.string(), co_await import_one(db, file, media_root)});
-    co_return out;
-}
 
 void service::register_with(rpc_table& table) {
     bind_rpc(table, "/ovation.v1.SongService/ListSongs", *this, &service::list);
+    bind_rpc(table, "/ovation.v1.SongService/MendEncoding", *this, &service::mend);
     bind_rpc(table, "/ovation.v1.SongService/GetSong", *this, &service::get);
 }
 
 awaitable<result<v1::ListSongsResponse>> service::list(granted, v1::ListSongsRequest request) {
     const auto size = request.page_size() == 0 ? 50 : request.page_size();
     if (size < 1 || size > 200) co_return invalid("page_size", "a page has 1 to 200 songs.");
-    OVATION_CO_TRY(auto r, co_await cores_.db().query(sql::list_songs, pg::with(request.search(), request.after_id(), size)));
+    OVATION_CO_TRY(auto r, co_await cores_.db().query(sql::list_songs, pg::with(search_form(request.search()), request.after_id(), size, request.popular(), request.language(), request.genre())));
     v1::ListSongsResponse out;
     for (int i = 0; i < r.size(); ++i) *out.add_songs() = song_of(r, i);
-    if (r.size() == size) out.set_next_after_id(r.number(r.size() - 1, 0));
+    if (r.size() == size) out.set_next_after_id(request.popular() ? request.after_id() + size : r.number(r.size() - 1, 0));
     co_return out;
 }
 
 awaitable<result<v1::Song>> service::get(granted, v1::GetSongRequest request) {
-    OVATION_CO_TRY(auto r, co_await cores_.db().query(sql::get_song, pg::with(request.song_id())));
+    std::vector<pg::request> both;
+    both.push_back({&sql::get_song, pg::with(request.song_id())});
+    both.push_back({&sql::renditions_of, pg::with(request.song_id())});
+    OVATION_CO_TRY(auto found, co_await cores_.db().run(std::move(both)));
+    const auto& r = found[0];
     if (r.empty()) co_return not_found("This song");
     auto out = song_of(r, 0);
     v1::Song lyrics;
-    const auto json = r.text(0, 9);
+    const auto json = r.text(0, lyrics_column);
     if (!google::protobuf::util::JsonStringToMessage({json.data(), json.size()}, &lyrics).ok()) co_return internal_fault("stored lyrics");
     out.mutable_lines()->Swap(lyrics.mutable_lines());
+    for (int i = 0; i < found[1].size(); ++i) {
+        const auto id = static_cast<int>(found[1].number(i, 0));
+        auto& one = *out.add_renditions();
+        one.set_id(id);
+        one.set_key(key_of_rendition(id));
+        one.set_kbps(low_rendition(id) ? 48 : 96);
+        one.set_url("/media/" + found[1].string(i, 1));
+    }
     co_return out;
+}
+
+awaitable<result<v1::Song>> service::mend(granted who, v1::MendEncodingRequest request) {
+    OVATION_CO_TRY(auto r, co_await cores_.db().query(sql::song_source, pg::with(request.song_id())));
+    if (r.empty()) co_return not_found("This song");
+    OVATION_CO_TRY(auto song, read_song(pg::bytes_of(r.text(0, 1)), r.string(0, 4), request.encoding(), r.string(0, 2)));
+    v1::Song lyrics;
+    for (auto& line : song.lines) *lyrics.add_lines() = std::move(line);
+    std::string json;
+    if (!google::protobuf::util::MessageToJsonString(lyrics, &json).ok()) co_return internal_fault("lyrics");
+    OVATION_CO_CHECK(co_await cores_.db().query(sql::mend_song, pg::with(request.song_id(), song.title, song.artist, json, song.encoding, search_text(song.title, song.artist), who.user(), request.reason())));
+    v1::GetSongRequest again;
+    again.set_song_id(request.song_id());
+    co_return co_await get(std::move(who), std::move(again));
 }
 
 }  // namespace ovation::songs

@@ -1,0 +1,38 @@
+// What the one-shot subcommands share: a loop, a small pool, and a failure that is one sentence for the person at the shell.
+#pragma once
+#include <optional>
+#include <string>
+
+#include "base/config.hpp"
+#include "base/pg.hpp"
+
+namespace ovation::server {
+
+struct failed {
+    std::string sentence;
+};
+
+// Runs one coroutine to its end on a loop of its own.
+template <class T>
+T run(asio::io_context& context, awaitable<result<T>> body) {
+    std::optional<result<T>> out;
+    std::exception_ptr bug;
+    asio::co_spawn(context, std::move(body), [&](std::exception_ptr failure, result<T> value) {
+        bug = failure;
+        out = std::move(value);
+        context.stop();
+    });
+    context.run();
+    context.restart();
+    if (bug) std::rethrow_exception(bug);
+    if (!*out) throw failed{out->error().message};
+    if constexpr (!std::is_void_v<T>) return std::move(**out);
+}
+
+struct tool {
+    explicit tool(const config& c) : db(context, c.database, 2) {}
+    asio::io_context context{1};
+    pg::pool db;
+};
+
+}  // namespace ovation::server

@@ -1,0 +1,1 @@
+insert into songs.rendition (song_id, id, file, channels, packets) values ($1, $2, $3, $4, $5) on conflict (song_id, id) do update set file = excluded.file, channels = excluded.channels, packets = excluded.packets

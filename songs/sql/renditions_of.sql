@@ -1,0 +1,1 @@
+select id, file from songs.rendition where song_id = $1 order by id
