@@ -534,6 +534,16 @@ describe('HTTP', () => {
     assert.equal((await c.response())?.status, 200);
     c.destroy();
   });
+  test('an empty chunked body whose end comes in pieces is read', async () => {
+    const c = await over(head('/healthz', 'Transfer-Encoding: chunked\r\n', { method: 'POST' }) + '0\r\n');
+    for (const rest of ['\r', '\n']) {
+      await sleep(100);
+      await c.write(rest);
+    }
+    assert.ok((await c.response())?.status, 'it is answered');
+    c.destroy();
+    assert.equal((await exchange(server, head('/healthz')))?.status, 200, 'and the server goes on');
+  });
   for (const expect of ['100-continue', '100-Continue'])
     test(`Expect: ${expect} is answered before the body is sent`, async () => {
       const body = JSON.stringify({ songId: song });
