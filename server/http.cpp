@@ -80,6 +80,8 @@ awaitable<http_read> http_reader::next(http_request& to, std::size_t body_max) {
     to.version = static_cast<int>(message.version());
     // RFC 9112 section 3.2: exactly one Host; our own origin is judged by it.
     if (to.version == 11 && message.count(http::field::host) != 1) co_return http_read::bad;
+    // Section 6: any other transfer coding, or one in HTTP/1.0, leaves the body's end in doubt.
+    if (to.headers.contains("transfer-encoding") && (to.version == 10 || lower(to.header("transfer-encoding")) != "chunked")) co_return http_read::bad;
     to.body = std::move(message.body());
     co_return http_read::request;
 }
