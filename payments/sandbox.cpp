@@ -5,7 +5,6 @@
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
 #include <charconv>
-#include <cstdlib>
 
 #include "base/crypto.hpp"
 
@@ -34,7 +33,7 @@ result<notification> read(std::string_view key, const signed_headers& headers, s
         rest.remove_prefix(cut == std::string_view::npos ? rest.size() : cut + 1);
     }
     if (!matched) return denied("bad_signature", "The signature does not match.");
-    if (std::llabs(now_ms / 1000 - at_s) > tolerance_s) return denied("stale_notification", "The notification is older or newer than 300 s.");
+    if (at_s < now_ms / 1000 - tolerance_s || at_s > now_ms / 1000 + tolerance_s) return denied("stale_notification", "The notification is older or newer than 300 s.");
 
     boost::system::error_code failed;
     const auto json = boost::json::parse(boost::json::string_view(body.data(), body.size()), failed);

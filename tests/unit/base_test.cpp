@@ -83,6 +83,8 @@ TEST_CASE("sandbox: the Standard Webhooks vector, and both edges of the toleranc
     CHECK(read("k", good, body, at - 300'000));
     CHECK(read("k", good, body, at + 301'000).error().reason == "stale_notification");
     CHECK(read("k", good, body, at - 301'000).error().reason == "stale_notification");
+    const signed_headers far{"sandbox-5", "-9223372036854775808", sign("k", "sandbox-5", "-9223372036854775808", body)};
+    CHECK(read("k", far, body, at).error().reason == "stale_notification");
     CHECK(read("wrong", good, body, at).error().reason == "bad_signature");
     CHECK(read("k", good, body + " ", at).error().reason == "bad_signature");
     CHECK(read("k", {"sandbox-6", "1700000000", good.signature}, body, at).error().reason == "bad_signature");
