@@ -2,7 +2,12 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include <boost/json/serialize.hpp>
+#include <boost/json/string.hpp>
 #include <charconv>
+#include <stdexcept>
+// On some malformed files toml++ would end the program.
+#define TOML_ASSERT(expr) ((expr) ? void() : throw std::logic_error("is not TOML."))
 #include <toml++/toml.h>
 
 extern char** environ;
@@ -70,6 +75,8 @@ result<void> read_config_file(config& to, const std::string& path) {
         table = toml::parse_file(path);
     } catch (const toml::parse_error& e) {
         return invalid("config", fmt::format("{}: line {}: {}", path, e.source().begin.line, std::string(e.description())));
+    } catch (const std::logic_error& e) {
+        return invalid("config", fmt::format("{} {}", path, e.what()));
     }
     for (const auto& [key, value] : table) {
         const setting* found = nullptr;
@@ -104,7 +111,7 @@ std::string effective(const config& c) {
     std::string out;
     for (const auto& s : settings()) {
         std::string value;
-        if (const auto* field = std::get_if<std::string config::*>(&s.field)) value = '"' + c.**field + '"';
+        if (const auto* field = std::get_if<std::string config::*>(&s.field)) value = boost::json::serialize(boost::json::string(c.**field));
         else if (const auto* number = std::get_if<std::int64_t config::*>(&s.field)) value = std::to_string(c.**number);
         else value = c.*std::get<bool config::*>(s.field) ? "true" : "false";
         if (s.secret && value != "\"\"") value = "\"***\"";

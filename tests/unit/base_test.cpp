@@ -117,4 +117,6 @@ TEST_CASE("config: a wrong value names its setting, an unknown key is an error, 
     CHECK(variable_of(find("vat_bp")) == "OVATION_VAT_BP");
     c.database = "password=secret";
     CHECK(effective(c).find("secret") == std::string::npos);
+    c.words_file = "a\nport = \"1\"";
+    CHECK(effective(c).find(R"(words_file = "a\nport = \"1\"")") != std::string::npos);
 }
