@@ -120,11 +120,12 @@ result<lrc_song> read_lrc(std::string_view bytes, std::string_view encoding) {
                 continue;
             }
             const auto colon = inside->find(':');
-            if (!times.empty() || colon == std::string_view::npos || colon == 0) break;
+            if (!times.empty() || colon == std::string_view::npos || colon == 0 || digit(inside->front())) break;
             std::string key(inside->substr(0, colon));
             std::ranges::transform(key, key.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
             const std::string value(text::trim(inside->substr(colon + 1)));
             tag_line = true;
+            if (value.empty()) continue;
             if (key == "offset") {
                 auto digits = std::string_view(value);
                 if (digits.starts_with('+')) digits.remove_prefix(1);
@@ -135,7 +136,7 @@ result<lrc_song> read_lrc(std::string_view bytes, std::string_view encoding) {
             } else if (const auto known = std::ranges::find(out.tags, key, &std::pair<std::string, std::string>::first); known != out.tags.end()) {
                 known->second = value;
                 deviates("tag_repeated", "[" + key + ":] stands twice; the last one counts.");
-            } else if (!value.empty()) {
+            } else {
                 out.tags.emplace_back(key, value);
             }
         }
@@ -150,6 +151,7 @@ result<lrc_song> read_lrc(std::string_view bytes, std::string_view encoding) {
             row.remove_prefix(2);
         }
         auto pieces = cut(row);
+        bool words_timed = false;
         if (pieces.size() > 1) {
             bool ordered = true;
             std::int64_t before = times.front();
@@ -161,9 +163,15 @@ result<lrc_song> read_lrc(std::string_view bytes, std::string_view encoding) {
                 deviates(ordered ? "word_times_on_repeated_line" : "word_times_unsorted", "The words' times cannot be kept; the line keeps its own.");
                 std::string plain;
                 for (const auto& p : pieces) plain += p.text;
-                line.words.push_back({0, std::string(text::trim(plain))});
+                // What is left may have come together to a time again.
+                for (auto more = cut(plain); more.size() > 1; more = cut(plain)) {
+                    std::string joined;
+                    for (const auto& p : more) joined += p.text;
+                    plain = std::move(joined);
+                }
+                if (const auto words = text::trim(plain); !words.empty()) line.words.push_back({0, std::string(words)});
             } else {
-                out.enhanced = true;
+                out.enhanced = words_timed = true;
                 if (!text::trim(pieces.front().text).empty()) line.words.push_back({times.front(), std::string(pieces.front().text)});
                 for (std::size_t i = 1; i < pieces.size(); ++i) {
                     if (i + 1 == pieces.size() && text::trim(pieces[i].text).empty()) line.end_ms = *pieces[i].at - offset;
@@ -184,7 +192,7 @@ result<lrc_song> read_lrc(std::string_view bytes, std::string_view encoding) {
         for (const auto t : times) {
             auto one = line;
             one.start_ms = t - offset;
-            if (one.words.size() == 1 && !(out.enhanced && pieces.size() > 1)) one.words.front().start_ms = one.start_ms;
+            if (!words_timed && !one.words.empty()) one.words.front().start_ms = one.start_ms;
             out.lines.push_back(std::move(one));
         }
         if (out.lines.size() > lines_max) return invalid("line " + std::to_string(number), "more than 5000 lines.");
@@ -230,7 +238,8 @@ std::string write_lrc(const lrc_song& song) {
     if (shift > 0) out += fmt::format("[offset:{}]\n", shift);
     for (const auto& line : song.lines) {
         out += '[' + clock_text(line.start_ms + shift) + ']';
-        if (line.voice != both_voices) out += line.voice == 1 ? "F:" : "M:";
+        const bool looks_named = !line.words.empty() && line.words.front().text.size() > 1 && line.words.front().text[1] == ':';
+        if (line.voice != both_voices || looks_named) out += line.voice == 1 ? "F:" : line.voice == 2 ? "M:" : "D:";
         const bool timed = line.end_ms || line.words.size() > 1 || (line.words.size() == 1 && line.words.front().start_ms != line.start_ms);
         for (const auto& w : line.words) out += (timed ? '<' + clock_text(w.start_ms + shift) + '>' : std::string()) + w.text;
         if (line.end_ms) out += '<' + clock_text(*line.end_ms + shift) + '>';

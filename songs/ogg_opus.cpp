@@ -81,7 +81,9 @@ result<opus_packets> read_ogg_opus(std::string_view file) {
     std::int64_t seen = 0;
     bool good = true;
     ogg_page page{};
-    while (good && ogg_sync_pageout(&sync, &page) == 1) {
+    for (int found = ogg_sync_pageout(&sync, &page); good && found != 0; found = ogg_sync_pageout(&sync, &page)) {
+        good = found > 0;  // what is between two whole pages is damage; a cut last page is none
+        if (!good) break;
         if (!open) {
             ogg_stream_init(&stream, ogg_page_serialno(&page));
             open = true;

@@ -18,6 +18,8 @@ constexpr std::size_t file_bytes_min = 10, file_bytes_max = 100'000;
 constexpr std::size_t lines_max = 5'000;
 constexpr std::int64_t start_max = 1 << 18;
 constexpr std::int64_t length_max = 2'048;
+constexpr std::int64_t beat_max = 1 << 24;
+constexpr std::int64_t song_ms_max = 30 * 60 * 1000;
 constexpr double gap_min_ms = -60'000, gap_max_ms = 600'000;
 constexpr double bpm_min = 0.25, bpm_max = 10'000;  // below it, four times the tempo is under 1
 constexpr int pitch_min = -60, pitch_max = 99;
@@ -44,6 +46,11 @@ std::optional<std::int64_t> take_number(std::string_view& rest) {
     if (bad != std::errc{}) return std::nullopt;
     rest.remove_prefix(static_cast<std::size_t>(end - rest.data()));
     return out;
+}
+// A number beyond every limit is none: sums of two cannot overflow.
+std::optional<std::int64_t> take_beat(std::string_view& rest) {
+    const auto out = take_number(rest);
+    return out && *out >= -beat_max && *out <= beat_max ? out : std::nullopt;
 }
 std::string_view take_word(std::string_view& rest) {
     while (!rest.empty() && blank(rest.front())) rest.remove_prefix(1);
@@ -73,7 +80,7 @@ private:
     void add_voice(std::string_view row);
     void add_tempo(std::string_view row);
     void close_line(std::optional<std::int64_t> at);
-    void finish();
+    result<void> finish();
 
     ultrastar_song& out_;
     const read_options& options_;
@@ -151,9 +158,9 @@ result<void> reader::add_note(std::string_view row) {
     n.kind = row.front();
     auto rest = row.substr(1);
     const bool separated = !rest.empty() && blank(rest.front());
-    const auto start = take_number(rest);
-    const auto length = take_number(rest);
-    const auto pitch = take_number(rest);
+    const auto start = take_beat(rest);
+    const auto length = take_beat(rest);
+    const auto pitch = take_beat(rest);
     if (!start || !length || !pitch) {
         note_deviation("junk_line", "This is no note (a kind, a start, a length, a pitch and a text) and counts for nothing.");
         return result<void>{};
@@ -172,6 +179,7 @@ result<void> reader::add_note(std::string_view row) {
     n.pitch = static_cast<int>(*pitch);
     // Exactly one blank belongs to the syntax; further ones to the syllable.
     if (!rest.empty() && blank(rest.front())) rest.remove_prefix(1);
+    else if (!rest.empty()) note_deviation("text_not_separated", "A blank belongs before the syllable.");
     n.text = rest;
     if (!line_.notes.empty() && n.start < line_.notes.back().start + line_.notes.back().length)
         note_deviation("note_overlaps", "This note begins before the last one ends; the first that covers a beat is scored.");
@@ -181,8 +189,8 @@ result<void> reader::add_note(std::string_view row) {
 
 void reader::add_break(std::string_view row) {
     auto rest = row.substr(1);
-    const auto first = take_number(rest);
-    const auto second = take_number(rest);
+    const auto first = take_beat(rest);
+    const auto second = take_beat(rest);
     auto& origin = origin_[line_.voice];
     std::optional<std::int64_t> at;
     if (first) at = *first + (relative_ ? origin : 0);
@@ -194,7 +202,7 @@ void reader::add_break(std::string_view row) {
     }
     close_line(at);
     if (relative_) {
-        if (second) origin += *second;
+        if (second) origin = std::clamp(origin + *second, -beat_max, beat_max);
         else note_deviation("break_without_shift", "In a relative file a break says how far the next line counts on.");
     } else if (second) {
         note_deviation("break_two_numbers", "The second number belongs to relative files and counts for nothing.");
@@ -238,7 +246,7 @@ result<void> reader::body(std::string_view row) {
     }
 }
 
-void reader::finish() {
+result<void> reader::finish() {
     close_line(std::nullopt);
     int low = pitch_max;
     for (const auto& l : out_.lines)
@@ -248,6 +256,13 @@ void reader::finish() {
         for (auto& l : out_.lines)
             for (auto& n : l.notes) n.pitch -= semitones_of_midi_c4;
     }
+    std::int64_t last = 0;
+    for (const auto& l : out_.lines)
+        for (const auto& n : l.notes) last = std::max(last, n.start + n.length);
+    if (out_.sample_of(last) > song_ms_max * samples_per_ms) return invalid("file", "the notes go on for more than half an hour.");
+    if (out_.lines.empty()) return invalid("file", "has no notes.");
+    if (out_.lines.size() > lines_max) return at_line(number_, "more than 5000 lines.");
+    return result<void>{};
 }
 
 result<void> reader::read(std::string_view text) {
@@ -273,9 +288,7 @@ result<void> reader::read(std::string_view text) {
     if (!in_body_) OVATION_CHECK(headers_done());
     if (lf && cr) out_.deviations.push_back({0, "line_ends_mixed", "Lines end in more than one way."});
     if (!ended) out_.deviations.push_back({number_, "end_missing", "The closing E is missing."});
-    finish();
-    if (out_.lines.empty()) return invalid("file", "has no notes.");
-    return result<void>{};
+    return finish();
 }
 }  // namespace
 
@@ -353,7 +366,8 @@ std::string write_ultrastar(const ultrastar_song& song) {
     // What only said how the old file was written does not hold for this one.
     for (const auto& [key, value] : song.headers)
         if (key != "ENCODING" && key != "RELATIVE") out += fmt::format("#{}:{}\n", key, value);
-    std::size_t tempo_next = 1;
+    // A change at beat 0 is not in the header.
+    std::size_t tempo_next = decimal(song.header("BPM")) == song.bpm() ? 1 : 0;
     std::optional<int> voice;
     for (std::size_t i = 0; i < song.lines.size(); ++i) {
         const auto& line = song.lines[i];
