@@ -148,7 +148,7 @@ result<lrc_song> read_lrc(std::string_view bytes, std::string_view encoding) {
         lrc_line line;
         if (row.size() > 2 && row[1] == ':' && (row[0] == 'F' || row[0] == 'M' || row[0] == 'D')) {
             line.voice = row[0] == 'F' ? 1 : row[0] == 'M' ? 2 : both_voices;
-            row.remove_prefix(2);
+            row = text::trim(row.substr(2));
         }
         auto pieces = cut(row);
         bool words_timed = false;
