@@ -12,11 +12,16 @@ constexpr std::size_t at_once_below = 200;     // listeners: flush without a tic
 constexpr std::int64_t tick_ms_max = 50;
 constexpr std::size_t full_tick_at = 5'000;
 
-enum variant : std::size_t { proto_media = 0, proto_plain = 1, json_plain = 2 };
-variant variant_of(const member& m) {
+// The renditions differ in media messages only.
+enum variant : std::size_t { proto_media = 0, proto_plain = 1, json_plain = 2, proto_media_low = 3 };
+constexpr std::size_t media_behind_low = 4;      // messages waiting: 240 ms, then 48 kb/s
+constexpr std::int64_t low_for_ms = 15'000;
+bool is_low(const member& m, std::int64_t now) { return m.low_rate || now < m.low_until_ms; }
+variant variant_of(const member& m, std::int64_t now) {
     if (m.wire == encoding::json) return json_plain;
-    return m.wants_media ? proto_media : proto_plain;
+    return !m.wants_media ? proto_plain : is_low(m, now) ? proto_media_low : proto_media;
 }
+bool takes_media(variant v) { return v == proto_media || v == proto_media_low; }
 }  // namespace
 
 shared_bytes room::encode(encoding e, const v1::ServerFrame& frame) const {
@@ -101,33 +106,38 @@ void room::send_some(std::size_t until) {
                 if (e.kind == event_class::gift || e.kind == event_class::chat) who->held.emplace_back(e.entry_seq, e.frame);
             continue;
         }
-        const auto v = variant_of(*who);
+        if (who->wants_media && who->waiting.media_waiting() >= media_behind_low) who->low_until_ms = now + low_for_ms;
+        const auto v = variant_of(*who, now);
         const auto wire = v == json_plain ? encoding::json : encoding::proto;
-        const auto which = static_cast<std::size_t>(wire);
+        if (takes_media(v) && std::exchange(who->had_low, v == proto_media_low) != (v == proto_media_low)) who->media_gap = true;
         const auto bytes_of = [&](std::size_t i) -> shared_bytes& {
-            auto& b = sending_bytes_[i][which];
-            if (!b) b = encode(wire, *sending_[i].frame);
+            const bool low = v == proto_media_low && sending_[i].kind == event_class::media;
+            auto& b = sending_bytes_[i][low ? 2 : static_cast<std::size_t>(wire)];
+            if (!b) b = low ? encode(wire, in_low(*sending_[i].frame)) : encode(wire, *sending_[i].frame);
             return b;
         };
         if (who->told_seq != 0) {
             // Seldom: just after coming back. One by one, without what the books have told already.
             for (std::size_t i = 0; i < sending_.size(); ++i) {
                 const auto& e = sending_[i];
-                if ((e.kind == event_class::media && v != proto_media) || (e.entry_seq != 0 && e.entry_seq <= who->told_seq)) continue;
+                if ((e.kind == event_class::media && !takes_media(v)) || (e.entry_seq != 0 && e.entry_seq <= who->told_seq)) continue;
                 if (e.entry_seq > who->told_seq) who->told_seq = 0;
-                send_now(who, bytes_of(i), e.kind, e.key);
+                send_now(who, bytes_of(i), e.kind, e.key, e.kind == event_class::media ? e.frame : nullptr);
             }
             continue;
         }
-        if (!who->waiting.empty()) {
-            for (std::size_t i = 0; i < sending_.size(); ++i)
-                if (v == proto_media || sending_[i].kind != event_class::media) who->waiting.push(sending_[i].kind, sending_[i].key, bytes_of(i), now);
+        if (!who->waiting.empty() || (who->media_gap && takes_media(v))) {
+            for (std::size_t i = 0; i < sending_.size(); ++i) {
+                const bool media = sending_[i].kind == event_class::media;
+                if (takes_media(v) || !media) who->waiting.push(sending_[i].kind, sending_[i].key, bytes_of(i), now, media ? sending_[i].frame : nullptr);
+            }
+            drain(who);
             continue;
         }
         if (!batch_[v]) {
             auto all = std::make_shared<std::string>();
             for (std::size_t i = 0; i < sending_.size(); ++i)
-                if (v == proto_media || sending_[i].kind != event_class::media) *all += *bytes_of(i);
+                if (takes_media(v) || sending_[i].kind != event_class::media) *all += *bytes_of(i);
             batch_[v] = std::move(all);
         }
         if (batch_[v]->empty()) continue;
@@ -137,13 +147,13 @@ void room::send_some(std::size_t until) {
         // Behind from here on: the cut frame first, then the rest by class.
         auto left = static_cast<std::size_t>(taken);
         for (std::size_t i = 0; i < sending_.size(); ++i) {
-            if (v != proto_media && sending_[i].kind == event_class::media) continue;
+            if (!takes_media(v) && sending_[i].kind == event_class::media) continue;
             const auto& bytes = bytes_of(i);
             if (left >= bytes->size()) left -= bytes->size();
             else if (left > 0) {
                 who->waiting.push_rest(bytes, left, now);
                 left = 0;
-            } else who->waiting.push(sending_[i].kind, sending_[i].key, bytes, now);
+            } else who->waiting.push(sending_[i].kind, sending_[i].key, bytes, now, sending_[i].kind == event_class::media ? sending_[i].frame : nullptr);
         }
         drain(who);
     }
@@ -166,6 +176,12 @@ void room::drain(const member_ptr& who) {
             who->waiting.push(event_class::state, -1, encode(who->wire, f), now);
             continue;
         }
+        if (next->media && next->offset == 0 && (who->waiting.take_media_gap() || std::exchange(who->media_gap, false))) {
+            who->media_gap = false;
+            v1::ServerFrame whole;
+            *whole.mutable_media() = backing_.rebuilt(next->media->media(), who->had_low);
+            next->bytes = encode(who->wire, whole);
+        }
         const auto taken = who->out->write_some(std::string_view(*next->bytes).substr(next->offset));
         if (taken < 0) return;
         if (taken > 0) who->waiting.sent(static_cast<std::size_t>(taken));
@@ -180,9 +196,15 @@ void room::drain(const member_ptr& who) {
     }
 }
 
-void room::send_now(const member_ptr& who, const shared_bytes& bytes, event_class kind, int key) {
+v1::ServerFrame room::in_low(const v1::ServerFrame& frame) const {
+    v1::ServerFrame out;
+    *out.mutable_media() = backing_.in_low(frame.media());
+    return out;
+}
+
+void room::send_now(const member_ptr& who, const shared_bytes& bytes, event_class kind, int key, std::shared_ptr<const v1::ServerFrame> media) {
     if (!who->out) return;
-    who->waiting.push(kind, key, bytes, p_.clock.steady_ms());
+    who->waiting.push(kind, key, bytes, p_.clock.steady_ms(), std::move(media));
     drain(who);
 }
 

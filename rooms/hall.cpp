@@ -56,11 +56,11 @@ awaitable<result<std::shared_ptr<room>>> hall::find(room_id id) {
     for (int i = 0; i < r[1].size(); ++i) facts.helpers.insert(user_id(r[1].number(i, 0)));
     for (int i = 0; i < r[2].size(); ++i) (r[2].text(i, 1) == "muted" ? facts.muted_until_ms : facts.kicked_until_ms)[user_id(r[2].number(i, 0))] = r[2].number(i, 2);
     const bool open = s.show_id() != 0;
-    auto made = std::make_shared<room>(room_parts{home, p_.clock, p_.frame, p_.routes, p_.journal, p_.gifts, p_.supporters, p_.wallets, numbers_, p_.refused_words, chat_rate_}, std::move(facts));
+    auto made = std::make_shared<room>(room_parts{home, p_.clock, p_.frame, p_.routes, p_.journal, p_.gifts, p_.supporters, p_.wallets, p_.shelf, p_.workers, numbers_, p_.refused_words, chat_rate_}, std::move(facts));
     if (open) {
         const auto& o = r[3];
-        if (o.empty()) made->resume_show({}, 0, "", "", true, 0);
-        else made->resume_show(performance_id(o.number(0, 0)), o.number(0, 1), o.string(0, 2), o.string(0, 3), o.boolean(0, 4), o.number(0, 5));
+        if (o.empty()) made->resume_show({}, 0, "", "", true, 0, 0);
+        else made->resume_show(performance_id(o.number(0, 0)), o.number(0, 1), o.string(0, 2), o.string(0, 3), o.boolean(0, 4), o.number(0, 5), static_cast<int>(o.number(0, 6)));
     }
     floors_[home.index].rooms.emplace(id, made);
     co_return made;

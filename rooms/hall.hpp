@@ -16,6 +16,8 @@ struct hall_parts {
     gift_counter& gifts;
     supporters_view& supporters;
     wallet_view& wallets;
+    songs::shelf& shelf;
+    worker_pool& workers;  // for sound
     std::vector<std::string> refused_words;
 };
 

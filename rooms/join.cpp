@@ -98,8 +98,12 @@ awaitable<result<void>> room::welcome(member_ptr who, v1::Enter request, std::ui
     who->held.clear();
     who->told_seq = told;
     who->joining = false;
-    if (who->wants_media)
-        for (const auto& m : media_kept_) send_now(who, encode(who->wire, *m.frame), event_class::media, 0);
+    if (who->wants_media) {
+        // The first one starts a decoder.
+        who->media_gap = true;
+        who->had_low = who->low_rate;
+        for (const auto& m : media_kept_) send_now(who, encode(who->wire, who->low_rate ? in_low(*m.frame) : *m.frame), event_class::media, 0, m.frame);
+    }
     if (is_singer(who->who.user) && !on_stage_ && stage_.state() == v1::Stage::STATE_RECONNECTING) publish_stage();
     co_return result<void>{};
 }

@@ -8,17 +8,22 @@
 namespace ovation::rooms {
 
 struct member {
-    member(caller c, encoding e, pipe& p, bool media, std::int64_t buffer_ms)
+    member(caller c, encoding e, pipe& p, bool media, std::int64_t buffer_ms, bool low)
         : who(std::move(c)),
           wire(e),
           out(&p),
           wants_media(media && e == encoding::proto),
+          low_rate(low),
           waiting(std::min(buffer_ms + limits::media_behind_extra_ms, limits::media_behind_ms_max)) {}
 
     caller who;
     encoding wire;
     pipe* out;  // null once the connection is gone
     bool wants_media;
+    bool low_rate;                  // asked for the 48 kb/s rendition
+    std::int64_t low_until_ms = 0;  // was behind: low for a while
+    bool had_low = false;           // what the last media message carried
+    bool media_gap = false;         // the next media message must start a decoder
     outbox waiting;
     bool writing = false;   // a wake-up for a full socket is on its way
     // Gifts up to here were told from the books when this member came back; their announcements may still be on the way.

@@ -4,8 +4,8 @@
 
 namespace ovation::rooms {
 
-void outbox::push(event_class kind, int key, shared_bytes bytes, std::int64_t now_ms) {
-    waiting_frame frame{std::move(bytes), now_ms, 0};
+void outbox::push(event_class kind, int key, shared_bytes bytes, std::int64_t now_ms, std::shared_ptr<const v1::ServerFrame> media) {
+    waiting_frame frame{std::move(bytes), now_ms, 0, std::move(media)};
     switch (kind) {
         case event_class::gift:
             gift_bytes_ += frame.bytes->size();
@@ -26,6 +26,7 @@ void outbox::trim(std::int64_t now_ms) {
     while (!media_.empty() && now_ms - media_.front().at_ms > media_age_ms_) {
         media_.pop_front();
         ++dropped_media_;
+        media_gap_ = true;
     }
     while (!chat_.empty() && (chat_.size() > limits::chat_behind_frames_max || now_ms - chat_.front().at_ms > limits::chat_behind_ms_max)) {
         chat_.pop_front();

@@ -7,6 +7,9 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+
+#include "ovation/v1/live.pb.h"
 
 namespace ovation::rooms {
 
@@ -18,6 +21,7 @@ struct waiting_frame {
     shared_bytes bytes;
     std::int64_t at_ms = 0;
     std::size_t offset = 0;  // bytes of it that have gone out
+    std::shared_ptr<const v1::ServerFrame> media{};  // what a media frame was encoded from
 };
 
 class outbox {
@@ -26,7 +30,7 @@ public:
     explicit outbox(std::int64_t media_age_ms) : media_age_ms_(media_age_ms) {}
 
     // `key`: what a newer state of the same thing replaces.
-    void push(event_class kind, int key, shared_bytes bytes, std::int64_t now_ms);
+    void push(event_class kind, int key, shared_bytes bytes, std::int64_t now_ms, std::shared_ptr<const v1::ServerFrame> media = {});
     // The rest of a frame that went out in part: must go first.
     void push_rest(shared_bytes bytes, std::size_t offset, std::int64_t now_ms) { partial_ = waiting_frame{std::move(bytes), now_ms, offset}; }
     // The frame to send now; call sent() with what the socket took.
@@ -38,6 +42,9 @@ public:
     [[nodiscard]] bool too_far_behind(std::int64_t now_ms) const;
     // Chat messages dropped since last asked, to be told.
     std::uint32_t take_skipped() { return std::exchange(skipped_chat_, 0); }
+    // Media was dropped since last asked: what comes next must start a decoder.
+    bool take_media_gap() { return std::exchange(media_gap_, false); }
+    [[nodiscard]] std::size_t media_waiting() const { return media_.size(); }
     [[nodiscard]] std::uint64_t dropped_media() const { return dropped_media_; }
 
 private:
@@ -50,6 +57,7 @@ private:
     std::size_t gift_bytes_ = 0;
     std::uint32_t skipped_chat_ = 0;
     std::uint64_t dropped_media_ = 0;
+    bool media_gap_ = false;
 };
 
 }  // namespace ovation::rooms

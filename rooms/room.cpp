@@ -56,9 +56,13 @@ void room::handle(const member_ptr& who, granted proof, v1::ClientFrame command)
             return spawn("send_gift", send_gift(who, std::move(proof), request, std::move(*command.mutable_send_gift())));
         case v1::ClientFrame::kTakeStage: return take_stage(who, request);
         case v1::ClientFrame::kLeaveStage: return leave_stage(who, request);
-        case v1::ClientFrame::kPickSong: return spawn("pick_song", pick_song(who, request, command.pick_song().song_id()));
+        case v1::ClientFrame::kPickSong: return spawn("pick_song", pick_song(who, request, command.pick_song()));
         case v1::ClientFrame::kControlSong: return control_song(who, request, command.control_song());
         case v1::ClientFrame::kMedia: return media(who, request, std::move(*command.mutable_media()));
+        case v1::ClientFrame::kSetStage: return set_stage(who, request, command.set_stage());
+        case v1::ClientFrame::kSetQuality:
+            who->low_rate = command.set_quality().low_rate();
+            return done(who, request);
         case v1::ClientFrame::kEnter: return refuse(who, request, precondition("already_entered", "One socket is in one room. Open another one."));
         case v1::ClientFrame::COMMAND_NOT_SET: return refuse(who, request, invalid("command", "this frame carries no command that this server knows."));
     }
@@ -152,6 +156,7 @@ awaitable<result<void>> room::end_show() {
     stage_.set_version(version);
     route_ = {};
     media_kept_.clear();
+    backing_.clear();
     publish_stage();
     v1::ServerFrame f;
     f.mutable_show()->set_show_id(show);

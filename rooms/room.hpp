@@ -11,7 +11,9 @@
 #include "base/metrics.hpp"
 #include "ovation/v1/live.pb.h"
 #include "ovation/v1/room.pb.h"
+#include "rooms/backing_feed.hpp"
 #include "rooms/member.hpp"
+#include "rooms/take.hpp"
 
 namespace ovation::rooms {
 
@@ -33,6 +35,8 @@ struct room_parts {
     gift_counter& gifts;
     supporters_view& supporters;
     wallet_view& wallets;
+    songs::shelf& shelf;
+    worker_pool& workers;
     room_metrics& numbers;
     const std::vector<std::string>& refused_words;
     rate_limiter<user_id>& chat_rate;
@@ -84,7 +88,7 @@ public:
     void helper_changed(user_id user, const std::string& name, bool removed);
     void restrained(user_id user, const std::string& name, const std::string& reason, std::int64_t until_ms, v1::Moderation::Kind kind);
     // After a restart: the show goes on when its singer comes back in time.
-    void resume_show(performance_id performance, std::int64_t song, std::string title, std::string artist, bool public_domain, std::int64_t position);
+    void resume_show(performance_id performance, std::int64_t song, std::string title, std::string artist, bool public_domain, std::int64_t position, int key);
 
     [[nodiscard]] bool is_singer(user_id user) const { return user && user.value == facts_.shown.singer_id(); }
     [[nodiscard]] bool is_staff(const caller& who) const;
@@ -101,7 +105,8 @@ private:
     void settle();
     void send_slice();
     void send_some(std::size_t until);
-    void send_now(const member_ptr& who, const shared_bytes& bytes, event_class kind, int key);
+    void send_now(const member_ptr& who, const shared_bytes& bytes, event_class kind, int key, std::shared_ptr<const v1::ServerFrame> media = {});
+    v1::ServerFrame in_low(const v1::ServerFrame& frame) const;
     void drain(const member_ptr& who);
     void reply(const member_ptr& who, v1::ServerFrame frame);
     shared_bytes encode(encoding e, const v1::ServerFrame& frame) const;
@@ -112,7 +117,11 @@ private:
     // stage.cpp
     void take_stage(const member_ptr& who, std::uint64_t request_id);
     void leave_stage(const member_ptr& who, std::uint64_t request_id);
-    awaitable<void> pick_song(member_ptr who, std::uint64_t request_id, std::int64_t song);
+    awaitable<void> pick_song(member_ptr who, std::uint64_t request_id, v1::PickSong request);
+    awaitable<result<void>> load_song(std::int64_t song, int key, songs::score_level level);
+    void set_stage(const member_ptr& who, std::uint64_t request_id, const v1::SetStage& request);
+    void start_take();
+    void end_take();
     void control_song(const member_ptr& who, std::uint64_t request_id, const v1::ControlSong& control);
     void media(const member_ptr& who, std::uint64_t request_id, v1::Media message);
     void publish_stage();
@@ -135,8 +144,8 @@ private:
     // Fan-out.
     std::vector<event> pending_;
     std::vector<event> sending_;
-    std::vector<std::array<shared_bytes, 2>> sending_bytes_;
-    std::array<shared_bytes, 3> batch_;  // proto with media, proto without, json
+    std::vector<std::array<shared_bytes, 3>> sending_bytes_;  // proto, json, proto of the low rendition
+    std::array<shared_bytes, 4> batch_;                       // by variant, fan_out.cpp
     std::size_t next_member_ = 0;
     std::size_t sending_until_ = 0;
     bool flush_due_ = false;
@@ -163,6 +172,11 @@ private:
     std::int64_t singer_until_ms_ = 0; // steady clock; 0: the singer is here
     std::uint32_t media_sequence_ = 0;
     std::deque<event> media_kept_;
+    backing_feed backing_;
+    std::shared_ptr<const songs::ultrastar_song> notes_;  // null: not scored
+    std::string song_hash_;
+    songs::score_level level_ = songs::score_level::medium;
+    std::shared_ptr<take> take_;
     route_id route_;
     std::int64_t saved_at_ms_ = 0;
 

@@ -1,6 +1,7 @@
 // Who sings, what, and where the song stands. The song position is the one thing that all share: it comes from the singer's
 // media messages; between them, and where there is no media, it runs by the clock.
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 
 #include "base/log.hpp"
@@ -9,7 +10,7 @@
 
 namespace ovation::rooms {
 namespace {
-constexpr int key_stage = 2;
+constexpr int key_stage = 2, key_line_score = 5, key_score_total = 6;
 constexpr std::int64_t samples_per_ms = 48;
 // A label this far from where the clock has it moves the stage of those who have no media.
 constexpr std::int64_t drift_told = 200 * samples_per_ms;
@@ -71,36 +72,96 @@ void room::leave_stage(const member_ptr& who, std::uint64_t request_id) {
     done(who, request_id);
 }
 
-awaitable<void> room::pick_song(member_ptr who, std::uint64_t request_id, std::int64_t song) {
-    if (on_stage_ != who) {
-        refuse(who, request_id, precondition("not_on_stage", "Take the stage first."));
-        co_return;
+// Backing and notes of a song into the room; the stage is told by the caller.
+awaitable<result<void>> room::load_song(std::int64_t song, int key, songs::score_level level) {
+    OVATION_CO_TRY(auto r, co_await p_.home.db.query(sql::song_to_sing, pg::with(song)));
+    if (r.empty()) co_return not_found("This song");
+    auto taken = co_await p_.shelf.take(r.string(0, 3), key);
+    if (!taken) {
+        if (taken.error().kind != code::not_found) co_return taken.error();
+        if (key != 0) co_return precondition("key_not_made", "The song has not been made in this key. Choose another one.");
+        log::warn("rooms", "backing_missing", "song_id={}", song);  // sung without: the words still run
     }
-    auto made = co_await p_.home.db.query(sql::start_performance, pg::with(facts_.shown.show_id(), who->who.user, song));
-    if (!made) {
-        refuse(who, request_id, made.error());
-        co_return;
+    std::shared_ptr<const songs::ultrastar_song> notes;
+    if (r.boolean(0, 4) && r.text(0, 5) == "ultrastar") {
+        const auto encoding = r.string(0, 7);
+        if (auto read = songs::read_ultrastar(pg::bytes_of(r.text(0, 6)), {encoding, false})) {
+            for (auto& line : read->lines)
+                for (auto& n : line.notes) n.pitch += key;
+            notes = std::make_shared<const songs::ultrastar_song>(std::move(*read));
+        }
     }
-    if (made->empty()) {
-        refuse(who, request_id, not_found("This song"));
-        co_return;
-    }
-    if (on_stage_ != who || facts_.shown.show_id() == 0) {
-        refuse(who, request_id, precondition("not_on_stage", "The stage has changed meanwhile."));
-        co_return;
-    }
-    save_performance(true);
-    stage_.set_performance_id(made->number(0, 0));
+    backing_.set(taken ? std::move(*taken) : songs::backing{});
+    notes_ = std::move(notes);
+    song_hash_ = r.string(0, 3);
+    level_ = level;
     stage_.set_song_id(song);
-    stage_.set_song_title(made->string(0, 1));
-    stage_.set_song_artist(made->string(0, 2));
+    stage_.set_song_title(r.string(0, 0));
+    stage_.set_song_artist(r.string(0, 1));
+    stage_.set_content_hash(song_hash_);
+    stage_.set_key(key);
+    stage_.set_points(0);
+    licensed_song_ = !r.boolean(0, 2);
+    co_return result<void>{};
+}
+
+awaitable<void> room::pick_song(member_ptr who, std::uint64_t request_id, v1::PickSong request) {
+    const auto level = songs::level_named(request.level().empty() ? "medium" : request.level());
+    if (on_stage_ != who) co_return refuse(who, request_id, precondition("not_on_stage", "Take the stage first."));
+    if (request.key() < songs::key_min || request.key() > songs::key_max) co_return refuse(who, request_id, invalid("key", "-6 to 6 semitones."));
+    if (!level) co_return refuse(who, request_id, invalid("level", "easy, medium or hard."));
+    auto made = co_await p_.home.db.query(sql::start_performance, pg::with(facts_.shown.show_id(), who->who.user, request.song_id(), request.key()));
+    if (!made) co_return refuse(who, request_id, made.error());
+    if (made->empty()) co_return refuse(who, request_id, not_found("This song"));
+    if (on_stage_ != who || facts_.shown.show_id() == 0) co_return refuse(who, request_id, precondition("not_on_stage", "The stage has changed meanwhile."));
+    save_performance(true);
+    stage_.set_performance_id(0);
+    if (auto loaded = co_await load_song(request.song_id(), request.key(), *level); !loaded) co_return refuse(who, request_id, loaded.error());
+    if (on_stage_ != who || facts_.shown.show_id() == 0) co_return refuse(who, request_id, precondition("not_on_stage", "The stage has changed meanwhile."));
+    stage_.set_performance_id(made->number(0, 0));
     stage_.set_state(v1::Stage::STATE_PAUSED);
-    licensed_song_ = !made->boolean(0, 3);
     route_ = {};
     media_kept_.clear();
     set_position(0);
+    start_take();
     publish_stage();
     done(who, request_id);
+}
+
+void room::set_stage(const member_ptr& who, std::uint64_t request_id, const v1::SetStage& request) {
+    if (on_stage_ != who) return refuse(who, request_id, precondition("not_on_stage", "Take the stage first."));
+    constexpr std::array effects{"off", "ktv", "hall", "studio"};
+    if (std::ranges::find(effects, request.effect()) == effects.end()) return refuse(who, request_id, invalid("effect", "off, ktv, hall or studio."));
+    stage_.set_effect(request.effect());
+    stage_.set_hide_score(request.hide_score());
+    publish_stage();
+    done(who, request_id);
+}
+
+void room::start_take() {
+    if (!notes_ || stage_.performance_id() == 0) return;
+    std::weak_ptr<room> weak = shared_from_this();
+    take_ = std::make_shared<take>(take::parts{p_.home, p_.workers, performance_id(stage_.performance_id()), user_id(stage_.singer_id()), song_hash_,
+                                               [weak](const v1::LineScore& line) {
+                                                   const auto self = weak.lock();
+                                                   if (!self || self->stage_.performance_id() != line.performance_id()) return;
+                                                   self->stage_.set_points(line.points_so_far());
+                                                   v1::ServerFrame f;
+                                                   *f.mutable_line_score() = line;
+                                                   self->publish(event_class::state, key_line_score, std::move(f));
+                                               }},
+                                   notes_, songs::judge_options{songs::score_rules::ovation_1, level_, 1, 0}, backing_.of().high);
+}
+
+void room::end_take() {
+    if (!take_) return;
+    spawn("score_total", [](std::shared_ptr<room> self, std::shared_ptr<take> of) -> awaitable<void> {
+        auto total = co_await of->finish();
+        if (!total) co_return;
+        v1::ServerFrame f;
+        *f.mutable_score_total() = std::move(*total);
+        self->publish(event_class::state, key_score_total, std::move(f));
+    }(shared_from_this(), std::exchange(take_, nullptr)));
 }
 
 void room::control_song(const member_ptr& who, std::uint64_t request_id, const v1::ControlSong& control) {
@@ -123,6 +184,7 @@ void room::control_song(const member_ptr& who, std::uint64_t request_id, const v
         case v1::ControlSong::ACTION_STOP: {
             save_performance(true);
             stage_.set_performance_id(0);
+            backing_.clear();
             stage_.set_song_id(0);
             stage_.clear_song_title();
             stage_.clear_song_artist();
@@ -158,6 +220,12 @@ void room::media(const member_ptr& who, std::uint64_t request_id, v1::Media mess
     message.set_sequence(++media_sequence_);
     message.set_publisher_id(who->who.user.value);
     message.clear_backing();
+    message.clear_rendition();
+    if (message.has_song_position()) {
+        if (take_) take_->feed(message.song_position(), message);
+        message.set_flags(1);
+    }
+    backing_.attach(message);
     v1::ServerFrame f;
     *f.mutable_media() = std::move(message);
     publish(event_class::media, 0, std::move(f));
@@ -173,7 +241,7 @@ void room::singer_gone() {
     publish_stage();
 }
 
-void room::resume_show(performance_id performance, std::int64_t song, std::string title, std::string artist, bool public_domain, std::int64_t position) {
+void room::resume_show(performance_id performance, std::int64_t song, std::string title, std::string artist, bool public_domain, std::int64_t position, int key) {
     singer_until_ms_ = p_.clock.steady_ms() + limits::stage_kept_ms;
     stage_.set_state(v1::Stage::STATE_RECONNECTING);
     stage_.set_singer_id(facts_.shown.singer_id());
@@ -182,11 +250,19 @@ void room::resume_show(performance_id performance, std::int64_t song, std::strin
     stage_.set_song_id(song);
     stage_.set_song_title(std::move(title));
     stage_.set_song_artist(std::move(artist));
+    stage_.set_key(key);
     licensed_song_ = performance.value != 0 && !public_domain;
     set_position(position);
+    if (performance.value == 0) return;
+    // The lines sung before are judged no more: what was heard was in memory.
+    spawn("load_song", [](std::shared_ptr<room> self, std::int64_t of, int in_key) -> awaitable<void> {
+        if (auto loaded = co_await self->load_song(of, in_key, songs::score_level::medium); !loaded) co_return log::warn("rooms", "song_not_loaded", "song_id={} err={}", of, log::quoted(loaded.error().message));
+        self->start_take();
+    }(shared_from_this(), song, key));
 }
 
 void room::save_performance(bool ended) {
+    if (ended) end_take();
     saved_at_ms_ = p_.clock.steady_ms();
     if (stage_.performance_id() == 0) return;
     spawn("save_performance", [](core& home, std::int64_t performance, std::int64_t position, bool over) -> awaitable<void> {

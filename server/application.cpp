@@ -18,6 +18,7 @@
 #include "server/listener.hpp"
 #include "server/schema.hpp"
 #include "server/sql.hpp"
+#include "songs/rendition.hpp"
 #include "songs/service.hpp"
 
 namespace ovation::server {
@@ -136,6 +137,8 @@ struct application::parts {
           all(options.cores > 0 ? static_cast<std::size_t>(options.cores) : std::max<std::size_t>(1, std::thread::hardware_concurrency()), options.database,
               static_cast<std::size_t>(options.connections_per_core)),
           workers(static_cast<std::size_t>(options.workers), 64),
+          sound_workers(static_cast<std::size_t>(options.workers), 256),
+          shelf(options.media_root, sound_workers),
           ended(clock),
           opener(all),
           queue({options.database, fmt::format("{}:{}", options.port, ::getpid()), options.time_zone, limits::ledger_queue_max, limits::ledger_batch_max}, clock, registry),
@@ -149,7 +152,7 @@ struct application::parts {
           gift_counter(gift_service),
           supporters(all, ranking),
           wallets(books),
-          hall({all, clock, registry, &frame_for, contracts, journal, gift_counter, supporters, wallets, read_words(options.words_file)}),
+          hall({all, clock, registry, &frame_for, contracts, journal, gift_counter, supporters, wallets, shelf, sound_workers, read_words(options.words_file)}),
           room_service(all, hall),
           song_service(all),
           payment_service({all, queue, clock, options.demo ? options.sandbox_key : std::string(), factor()}) {
@@ -164,7 +167,9 @@ struct application::parts {
     system_clock_source clock;
     metrics registry;
     cores all;
-    worker_pool workers;
+    worker_pool workers;        // passwords
+    worker_pool sound_workers;  // so that neither waits for the other
+    songs::shelf shelf;
     identity::revocations ended;
     wallet_opener opener;
     ledger::posting_queue queue;

@@ -22,6 +22,8 @@
 #include "ovation/v1/song.pb.h"
 #include "server/client.hpp"
 #include "songs/ogg_opus.hpp"
+#include "songs/render.hpp"
+#include "songs/rendition.hpp"
 
 namespace ovation::server {
 namespace {
@@ -29,6 +31,7 @@ using client::live;
 using client::rpc;
 
 std::atomic<bool> ended{false};
+constexpr int voice_bits = 48'000;
 
 void pause(std::int64_t ms) {
     for (; ms > 0 && !ended; ms -= 100) std::this_thread::sleep_for(std::chrono::milliseconds(std::min<std::int64_t>(ms, 100)));
@@ -79,7 +82,7 @@ void drain(live& socket) {
 }
 
 // Sends the packets on their own clock, three to a message; stamps media time and song position as a singer's page does.
-void sing(live& socket, const songs::opus_packets& voice, std::int64_t performance, std::int64_t limit_ms) {
+void sing(live& socket, const songs::opus_packets& voice, std::int64_t performance, std::int64_t limit_ms, std::int64_t media_start = 0) {
     constexpr std::size_t per_message = 3;
     const auto start = std::chrono::steady_clock::now();
     std::int64_t next_ping_ms = 0;
@@ -91,7 +94,7 @@ void sing(live& socket, const songs::opus_packets& voice, std::int64_t performan
         v1::ClientFrame f;
         auto& m = *f.mutable_media();
         m.set_performance_id(performance);
-        m.set_media_time(first);
+        m.set_media_time(media_start + first);
         if (performance != 0) m.set_song_position(first);
         m.set_flags(1);
         for (std::size_t k = 0; k < per_message; ++k) m.add_voice(voice.packets[i + k]);
@@ -231,11 +234,18 @@ void singer_bot(client::address to, demo_room room) {
     const auto songs = must(c.call<v1::ListSongsResponse>("SongService/ListSongs", v1::ListSongsRequest()), "songs");
     if (songs.songs_size() == 0) throw std::runtime_error("There are no songs: run `ovation songs import songs/demo` first.");
     auto socket = enter(to, c.token, room.id, false);
+    std::int64_t media_time = 0;
     for (int i = static_cast<int>(room.first_song) - 1; !ended; ++i) {
         const auto& song = songs.songs(i % songs.songs_size());
-        const auto voice = must(songs::read_ogg_opus(fetch_file(to, song.backing_url())), "backing");
+        v1::GetSongRequest which;
+        which.set_song_id(song.id());
+        const auto whole = must(c.call<v1::Song>("SongService/GetSong", which), "song");
+        const std::vector<v1::LyricLine> lines(whole.lines().begin(), whole.lines().end());
+        songs::opus_packets voice;
+        voice.packets = songs::encode_packets({1, songs::render_voice(lines, song.duration_samples(), {.cents = static_cast<double>(i % 3) * 12, .vibrato_cents = 35, .glide_s = 0.05})}, voice_bits);
         const auto performance = take_stage_with(*socket, song.id());
-        sing(*socket, voice, performance, 0);
+        sing(*socket, voice, performance, 0, media_time);
+        media_time += static_cast<std::int64_t>(voice.packets.size()) * songs::packet_samples + 96'000;
         pause(2'000);
     }
     v1::EndShowRequest end;

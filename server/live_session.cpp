@@ -163,7 +163,7 @@ public:
         }
         const auto here = std::move(*found);
         const auto& enter = rider_.enter.enter();
-        auto seat = std::make_shared<rooms::member>(rider_.who, rider_.wire, pipe, !enter.no_media(), std::max(0, enter.buffer_ms()));
+        auto seat = std::make_shared<rooms::member>(rider_.who, rider_.wire, pipe, !enter.no_media(), std::max(0, enter.buffer_ms()), enter.low_rate());
         p_.opened.add();
         auto entered = co_await here->enter(seat, enter, rider_.enter.request_id());
         if (!entered) {

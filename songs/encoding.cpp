@@ -113,7 +113,7 @@ std::string search_text(std::string_view title, std::string_view artist) {
             if (c == ' ') first = true;
             else {
                 joined += c;
-                if (first) initials += c;
+                if (first && static_cast<unsigned char>(c) < 0x80) initials += c;
                 first = false;
             }
         }

@@ -1,1 +1,1 @@
-select p.id, p.song_id, s.title, s.artist, s.public_domain, p.song_position from rooms.performance p join rooms.show h on h.id = p.show_id join songs.song s on s.id = p.song_id where h.room_id = $1 and h.ended_at is null and p.ended_at is null order by p.id desc limit 1
+select p.id, p.song_id, s.title, s.artist, s.public_domain, p.song_position, p.key from rooms.performance p join rooms.show h on h.id = p.show_id join songs.song s on s.id = p.song_id where h.room_id = $1 and h.ended_at is null and p.ended_at is null order by p.id desc limit 1

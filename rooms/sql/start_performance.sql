@@ -1,1 +1,1 @@
-insert into rooms.performance (show_id, singer_id, song_id) select $1, $2, s.id from songs.song s where s.id = $3 returning id, (select title from songs.song where id = $3), (select artist from songs.song where id = $3), (select public_domain from songs.song where id = $3)
+insert into rooms.performance (show_id, singer_id, song_id, key) select $1, $2, s.id, $4 from songs.song s where s.id = $3 returning id

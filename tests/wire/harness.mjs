@@ -88,7 +88,7 @@ export async function startServer({ flags = [], songs = true } = {}) {
     await ovation('migrate', '--owner-database', owner, '--database', database);
     for (const [handle, roles] of Object.entries(people))
       await ovation('users', 'create', handle, '--name', `Wire ${handle}`, '--password', password, ...roles.flatMap((r) => ['--role', r]), '--database', database);
-    if (songs) await ovation('songs', 'import', 'songs/demo', '--media-root', media, '--database', database);
+    if (songs) await ovation('songs', 'import', 'songs/demo', '--keys', '0', '--media-root', media, '--database', database);
 
     child = spawn(bin, ['serve', '--demo', '--port', '0', '--database', database, '--media-root', media, '--web-root', web, ...flags], { cwd: top, env, stdio: ['ignore', 'pipe', 'pipe'] });
     // A test run that is cut short leaves no server behind.
