@@ -98,14 +98,23 @@ awaitable<result<void>> room::welcome(member_ptr who, v1::Enter request, std::ui
     who->held.clear();
     who->told_seq = told;
     who->joining = false;
-    if (who->wants_media) {
-        // The first one starts a decoder.
-        who->media_gap = true;
-        who->had_low = who->low_rate;
-        for (const auto& m : media_kept_) send_now(who, encode(who->wire, who->low_rate ? in_low(*m.frame) : *m.frame), event_class::media, 0, m.frame);
-    }
+    if (who->wants_media) send_kept_media(who);
     if (is_singer(who->who.user) && !on_stage_ && stage_.state() == v1::Stage::STATE_RECONNECTING) publish_stage();
     co_return result<void>{};
+}
+
+// The last messages, so that sound begins at once; the first one starts a decoder.
+void room::send_kept_media(const member_ptr& who) {
+    who->media_gap = true;
+    who->had_low = who->low_rate;
+    for (const auto& m : media_kept_) send_now(who, encode(who->wire, who->low_rate ? in_low(*m.frame) : *m.frame), event_class::media, 0, m.frame);
+}
+
+void room::set_media(const member_ptr& who, bool wanted) {
+    wanted = wanted && who->wire == encoding::proto;
+    if (std::exchange(who->wants_media, wanted) == wanted || !wanted) return;
+    settle();
+    send_kept_media(who);
 }
 
 void room::leave(const member_ptr& who) {

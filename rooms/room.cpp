@@ -62,6 +62,7 @@ void room::handle(const member_ptr& who, granted proof, v1::ClientFrame command)
         case v1::ClientFrame::kSetStage: return set_stage(who, request, command.set_stage());
         case v1::ClientFrame::kSetQuality:
             who->low_rate = command.set_quality().low_rate();
+            set_media(who, !command.set_quality().no_media());
             return done(who, request);
         case v1::ClientFrame::kEnter: return refuse(who, request, precondition("already_entered", "One socket is in one room. Open another one."));
         case v1::ClientFrame::COMMAND_NOT_SET: return refuse(who, request, invalid("command", "this frame carries no command that this server knows."));

@@ -112,6 +112,8 @@ private:
     shared_bytes encode(encoding e, const v1::ServerFrame& frame) const;
 
     // join.cpp
+    void set_media(const member_ptr& who, bool wanted);
+    void send_kept_media(const member_ptr& who);
     awaitable<result<void>> welcome(member_ptr who, v1::Enter request, std::uint64_t request_id);
 
     // stage.cpp
