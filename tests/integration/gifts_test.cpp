@@ -4,7 +4,6 @@
 #include <future>
 #include <random>
 
-#include "base/limits.hpp"
 #include "base/money.hpp"
 #include "gifts/service.hpp"
 #include "identity/access_gate.hpp"
@@ -21,7 +20,7 @@ namespace {
 const user_id singer(1), second_singer(2), anna(3), bert(4), carl(5);
 constexpr gift_id glow(11), lantern(1), rose(2), starfall(9);
 const char* const zone = "Asia/Shanghai";
-constexpr std::int64_t day_ms = 24LL * 3600 * 1000;
+constexpr std::int64_t hour_ms = 3600 * 1000, day_ms = 24 * hour_ms;
 
 struct one_stage final : route_source {
     awaitable<result<stage_route>> route_of(room_id room, user_id) override {
@@ -165,17 +164,17 @@ private:
 
 TEST_CASE("gifts: a new key lies within −7 days and +1 hour of the server's clock, to the millisecond") {
     shop s;
-    CHECK(s.reason(s.send(anna, glow, 1, s.key(-limits::gift_key_past_ms))) == "posted");
-    CHECK(s.reason(s.send(anna, glow, 1, s.key(-limits::gift_key_past_ms - 1))) == "key_expired");
-    CHECK(s.reason(s.send(anna, glow, 1, s.key(limits::gift_key_future_ms))) == "posted");
-    CHECK(s.reason(s.send(anna, glow, 1, s.key(limits::gift_key_future_ms + 1))) == "key_expired");
+    CHECK(s.reason(s.send(anna, glow, 1, s.key(-7 * day_ms))) == "posted");
+    CHECK(s.reason(s.send(anna, glow, 1, s.key(-7 * day_ms - 1))) == "key_expired");
+    CHECK(s.reason(s.send(anna, glow, 1, s.key(hour_ms))) == "posted");
+    CHECK(s.reason(s.send(anna, glow, 1, s.key(hour_ms + 1))) == "key_expired");
     CHECK(s.wallet(anna).coins() == 999'998);
     s.verify_clean();
 }
 
 TEST_CASE("gifts: an expired key that is known is answered with its first result") {
     shop s;
-    const auto oldest = s.key(-limits::gift_key_past_ms);
+    const auto oldest = s.key(-7 * day_ms);
     const auto first = s.send(anna, glow, 10, oldest);
     REQUIRE(first);
     s.clock.advance(1);
@@ -184,17 +183,17 @@ TEST_CASE("gifts: an expired key that is known is answered with its first result
     CHECK(again->replayed());
     CHECK(again->entry_seq() == first->entry_seq());
     s.clock.advance(30 * day_ms);
-    CHECK(s.send(anna, glow, 10, oldest)->entry_seq() == first->entry_seq());
+    CHECK(s.send(anna, glow, 10, oldest).value().entry_seq() == first->entry_seq());
     CHECK(s.reason(s.send(anna, glow, 1, oldest)) == "key_reused");
     CHECK(s.reason(s.send(bert, glow, 10, oldest)) == "key_reused");
     CHECK(s.reason(s.send(anna, glow, 10, oldest, 2)) == "key_reused");
     CHECK(s.reason(s.send(anna, glow, 10, oldest, 7)) == "key_reused");
 
-    const auto ahead = s.key(limits::gift_key_future_ms);
+    const auto ahead = s.key(hour_ms);
     const auto paid = s.send(bert, glow, 1, ahead);
     REQUIRE(paid);
     s.clock.advance(-1);  // a server whose clock was set back
-    CHECK(s.send(bert, glow, 1, ahead)->entry_seq() == paid->entry_seq());
+    CHECK(s.send(bert, glow, 1, ahead).value().entry_seq() == paid->entry_seq());
     CHECK(s.wallet(anna).coins() == 999'990);
     CHECK(s.wallet(bert).coins() == 999'999);
 }
@@ -202,10 +201,10 @@ TEST_CASE("gifts: an expired key that is known is answered with its first result
 TEST_CASE("gifts: a key is known for ever, however many leaves were made since") {
     shop s;
     const auto now = s.key();
-    const auto past = s.key(-limits::gift_key_past_ms);
-    const auto future = s.key(limits::gift_key_future_ms);
+    const auto past = s.key(-7 * day_ms);
+    const auto future = s.key(hour_ms);
     std::vector<std::int64_t> seqs;
-    for (const auto& k : {now, past, future}) seqs.push_back(s.send(anna, glow, 1, k)->entry_seq());
+    for (const auto& k : {now, past, future}) seqs.push_back(s.send(anna, glow, 1, k).value().entry_seq());
     // Ten leaves of five rows behind the first two; the head goes to the last row of those.
     for (int i = 0; i < 10; ++i) s.db.as_owner("select ledger.make_leaf(5)");
     s.db.as_owner("update ledger.head set seq = (select end_seq from ledger.gift_leaf order by first_seq offset 1 limit 1) - 2");
@@ -223,13 +222,28 @@ TEST_CASE("gifts: a key is known for ever, however many leaves were made since")
     CHECK(s.wallet(anna).coins() == 999'997);
     // Long after: the leaf was closed a month ago, the keys are a month old.
     s.clock.advance(30 * day_ms);
-    CHECK(s.send(anna, glow, 1, past)->entry_seq() == seqs[1]);
+    CHECK(s.send(anna, glow, 1, past).value().entry_seq() == seqs[1]);
     CHECK(s.wallet(anna).coins() == 999'997);
+}
+
+TEST_CASE("gifts: a key of the last allowed minute is known although the database's clock is behind and its leaf is full") {
+    shop s;
+    s.clock.advance(5'000);
+    const auto edge = s.key(hour_ms);
+    s.db.as_owner("update ledger.head set seq = (select end_seq from ledger.gift_leaf order by first_seq limit 1) - 2");
+    const auto first = s.send(anna, glow, 1, edge);
+    REQUIRE(first);
+    REQUIRE(s.db.number("select count(*) from ledger.gift_leaf where closed_at is not null") == 1);
+    const auto again = s.send(anna, glow, 1, edge);
+    REQUIRE(again);
+    CHECK(again->replayed());
+    CHECK(again->entry_seq() == first->entry_seq());
+    CHECK(s.wallet(anna).coins() == 999'999);
 }
 
 TEST_CASE("gifts: a raised daily limit holds after 24 hours, a lowered one at once") {
     shop s;
-    const std::int64_t usual = limits::daily_limit_coins;
+    const std::int64_t usual = 200'000;
     auto w = s.limit(anna, usual + 131'400);
     CHECK(w.daily_limit_coins() == usual);
     CHECK(w.raised_limit_coins() == usual + 131'400);

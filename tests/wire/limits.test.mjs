@@ -254,8 +254,8 @@ describe('rates', () => {
           s.once('connect', () => done(s)).once('close', () => done(s));
         }),
       );
-    await sleep(300);
     const elapsedMs = performance.now() - started;
+    await sleep(300);
     const open = sockets.map((s) => !s.destroyed && !s.readableEnded);
     for (const s of sockets) s.destroy();
     edge(open, 200, 50, elapsedMs, false);  // two doors, so not in order
