@@ -49,7 +49,7 @@ public:
           queue({db.app(), "test", zone, 20'000, 4'000}, clock, registry),
           all(1, db.app(), 4),
           announcer_(clock, display_),
-          ranking(all.at(0), zone, registry),
+          ranking(all.at(0), zone, "", registry),
           service_({all, queue, clock, stage_, ranking, 1000}),
           books_(all, queue, zone) {
         db.as_owner("insert into identity.users (subject, display_name, show_on_boards) select 'u' || n, 'User ' || n, true from generate_series(1, 9) n");
@@ -109,25 +109,30 @@ public:
     // As if the raise had been asked for earlier.
     void raise_holds_in(const std::string& interval) { db.as_owner("update ledger.wallet set raised_from = now() + interval '" + interval + "' where raised_from is not null"); }
 
-    v1::GetBoardResponse board(v1::BoardScope scope, std::int64_t id, v1::BoardSubject subject, user_id asker = {}) {
+    v1::GetBoardResponse board(v1::BoardScope scope, std::int64_t id, v1::BoardSubject subject, user_id asker = {}, v1::BoardPeriod period = v1::BOARD_PERIOD_DAY) {
         const auto head = db.number("select seq from ledger.head");
         for (int i = 0; i < 1'000 && ranking.cursor().value < head; ++i) std::this_thread::sleep_for(10ms);
         v1::GetBoardRequest r;
         r.set_scope(scope);
         r.set_scope_id(id);
         r.set_subject(subject);
-        r.set_period(v1::BOARD_PERIOD_DAY);
+        r.set_period(period);
         return must(ranking.get(all.at(0).db, r, asker));
     }
     using places = std::vector<std::pair<std::int64_t, std::int64_t>>;
+    // The same in all periods: everything is of today.
     places order(v1::BoardScope scope, std::int64_t id, v1::BoardSubject subject) {
-        places out;
-        const auto b = board(scope, id, subject);
-        for (int i = 0; i < b.rows_size(); ++i) {
-            CHECK(b.rows(i).rank() == i + 1);
-            out.emplace_back(b.rows(i).subject_id(), b.rows(i).coins());
+        std::vector<places> out;
+        for (const auto period : {v1::BOARD_PERIOD_DAY, v1::BOARD_PERIOD_WEEK, v1::BOARD_PERIOD_MONTH, v1::BOARD_PERIOD_ALL}) {
+            out.emplace_back();
+            const auto b = board(scope, id, subject, {}, period);
+            for (int i = 0; i < b.rows_size(); ++i) {
+                CHECK(b.rows(i).rank() == i + 1);
+                out.back().emplace_back(b.rows(i).subject_id(), b.rows(i).coins());
+            }
+            CHECK(out.back() == out.front());
         }
-        return out;
+        return out.front();
     }
     std::string buckets() { return test::execute(db.owner(), "select string_agg(b::text, ' ' order by scope, scope_id, subject, day, subject_id) from gifts.board_bucket b"); }
     void verify_clean() {
@@ -343,7 +348,7 @@ TEST_CASE("boards: counted again they are what they were, and go on") {
     // Also when the live ones were wrong.
     s.db.as_owner("update gifts.board_bucket set coins = coins + 1, reached = 0 where subject_id = 3");
     CHECK(s.buckets() != live);
-    CHECK(s.must(rebuild_boards(s.all.at(0).db, zone)) == s.db.number("select count(*) from gifts.board_bucket"));
+    CHECK(s.must(rebuild_boards(s.all.at(0).db, zone, "")) == s.db.number("select count(*) from gifts.board_bucket"));
     CHECK(s.buckets() == live);
     const auto before = s.db.number("select sum(coins) from gifts.board_bucket where scope = 1 and subject = 1");
     REQUIRE(s.send(anna, rose, 1));
