@@ -134,7 +134,7 @@ export async function startServer({ flags = [], songs = true, prepare } = {}) {
     await prepare?.(psql);
     for (const [handle, roles] of Object.entries(people))
       await ovation('users', 'create', handle, '--name', `Wire ${handle}`, '--password', password, ...roles.flatMap((r) => ['--role', r]), '--database', database);
-    if (songs) await ovation('songs', 'import', 'songs/demo', '--media-root', media, '--database', database);
+    if (songs) await ovation('songs', 'import', 'songs/demo', '--keys', '0', '--media-root', media, '--database', database);
     const url = await launch(0);
     /** Ends the server by a signal and starts it again on the same port. */
     const restart = async (signal = 'SIGTERM') => {

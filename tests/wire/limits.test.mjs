@@ -16,6 +16,7 @@ const capCoins = 200_000;
 let server, room, keepAlive;
 before(async () => {
   server = await startServer({
+    songs: false,
     flags: ['--trusted-proxies', '127.0.0.1'],
     prepare: (psql) =>
       psql(`insert into gifts.gift_version (gift_id, version, price_coins) values (${capGift.id}, ${capGift.version}, ${capGift.price}), (${overGift.id}, ${overGift.version}, ${overGift.price});
