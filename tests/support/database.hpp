@@ -12,11 +12,13 @@
 
 namespace ovation::test {
 
-inline void execute(const std::string& conninfo, const std::string& sql) {
+// Returns the first field of the first row, if any.
+inline std::string execute(const std::string& conninfo, const std::string& sql) {
     std::unique_ptr<PGconn, void (*)(PGconn*)> c(PQconnectdb(conninfo.c_str()), &PQfinish);
     std::unique_ptr<PGresult, void (*)(PGresult*)> r(PQexec(c.get(), sql.c_str()), &PQclear);
     const auto state = PQresultStatus(r.get());
     if (state != PGRES_COMMAND_OK && state != PGRES_TUPLES_OK) throw std::runtime_error(sql + ": " + PQerrorMessage(c.get()));
+    return PQntuples(r.get()) > 0 ? PQgetvalue(r.get(), 0, 0) : "";
 }
 
 // A lost wake-up fails instead of hanging.
@@ -63,6 +65,8 @@ public:
     [[nodiscard]] std::string owner() const { return base_ + name_; }
     void as_owner(const std::string& sql) const { execute(owner(), sql); }
     void as_app(const std::string& sql) const { execute(app_, sql); }
+    // The first column of the first row, as the owner sees it.
+    [[nodiscard]] std::int64_t number(const std::string& sql) const { return std::stoll(execute(owner(), sql)); }
 
 private:
     result<int> run_migration() {

@@ -28,18 +28,38 @@ export async function until(ask, ms, what) {
   throw new Error(`${what}: not within ${ms} ms`);
 }
 
+// The ErrorDetail of a Connect error: {reason, retryable, retryAfterMs, field}.
+export function errorDetail(error) {
+  const bytes = Buffer.from(error?.details?.[0]?.value ?? '', 'base64');
+  const out = { reason: '', retryable: false, retryAfterMs: 0, field: '' };
+  for (let i = 0; i < bytes.length; ) {
+    const key = bytes[i++];
+    let value = 0;
+    for (let unit = 1; ; unit *= 128) {
+      value += (bytes[i] & 0x7f) * unit;
+      if (bytes[i++] < 0x80) break;
+    }
+    if (key === 0x0a) out.reason = bytes.toString('utf8', i, i + value);
+    if (key === 0x10) out.retryable = value === 1;
+    if (key === 0x18) out.retryAfterMs = value;
+    if (key === 0x22) out.field = bytes.toString('utf8', i, i + value);
+    if ((key & 7) === 2) i += value;
+  }
+  return out;
+}
+
 export class RpcError extends Error {
   constructor(status, error, headers) {
     super(`${status} ${error?.code}: ${error?.message}`);
-    Object.assign(this, { status, code: error?.code, details: error?.details ?? [], headers });
+    Object.assign(this, { status, code: error?.code, details: error?.details ?? [], headers, ...errorDetail(error) });
   }
 }
 
-function binary() {
+export function binary() {
   return path.resolve(top, process.env.OVATION_BIN || 'build/dev/ovation');
 }
 // The binary refuses OVATION_ variables that it does not know; all settings go as flags.
-function environment() {
+export function environment() {
   const env = { ...process.env };
   for (const name of Object.keys(env)) if (name.startsWith('OVATION_')) delete env[name];
   return env;
@@ -47,9 +67,10 @@ function environment() {
 
 /**
  * Starts a server; the caller awaits `stop()` in an `after` hook.
- * @param {{flags?: string[], songs?: boolean}} [options] flags: more flags of `ovation serve`
+ * @param {{flags?: string[], songs?: boolean, prepare?: (psql: (sql: string) => Promise<string>) => Promise<void>}} [options]
+ *   flags: more flags of `ovation serve`; prepare: runs after the migrations, as the schema's owner
  */
-export async function startServer({ flags = [], songs = true } = {}) {
+export async function startServer({ flags = [], songs = true, prepare } = {}) {
   const pg = process.env.DEV_TEST_PG;
   if (!pg) throw new Error('DEV_TEST_PG must name the folder of a PostgreSQL unix socket; ./dev test sets it.');
   const bin = binary();
@@ -72,36 +93,28 @@ export async function startServer({ flags = [], songs = true } = {}) {
 
   let child = null;
   let log = '';
-  const stop = async () => {
-    if (child && child.exitCode === null && child.signalCode === null) {
-      const ended = new Promise((done) => child.once('exit', done));
-      process.kill(child.pid, 'SIGTERM');
-      const hard = setTimeout(() => child.kill('SIGKILL'), stopMs);
-      await ended;
-      clearTimeout(hard);
-    }
-    await run('dropdb', ['-h', pg, '-U', 'owner', '--if-exists', '--force', name], { env });
-    await fs.rm(base, { recursive: true, force: true });
+  const end = async (signal = 'SIGTERM') => {
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    const ended = new Promise((done) => child.once('exit', done));
+    process.kill(child.pid, signal);
+    const hard = setTimeout(() => child.kill('SIGKILL'), stopMs);
+    await ended;
+    clearTimeout(hard);
   };
-
-  try {
-    await ovation('migrate', '--owner-database', owner, '--database', database);
-    for (const [handle, roles] of Object.entries(people))
-      await ovation('users', 'create', handle, '--name', `Wire ${handle}`, '--password', password, ...roles.flatMap((r) => ['--role', r]), '--database', database);
-    if (songs) await ovation('songs', 'import', 'songs/demo', '--keys', '0', '--media-root', media, '--database', database);
-
-    child = spawn(bin, ['serve', '--demo', '--port', '0', '--database', database, '--media-root', media, '--web-root', web, ...flags], { cwd: top, env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const launch = (port) => {
+    child = spawn(bin, ['serve', '--demo', '--port', String(port), '--database', database, '--media-root', media, '--web-root', web, ...flags], { cwd: top, env, stdio: ['ignore', 'pipe', 'pipe'] });
+    const it = child;
     // A test run that is cut short leaves no server behind.
-    const last = () => child.kill('SIGKILL');
+    const last = () => it.kill('SIGKILL');
     process.once('exit', last);
-    child.once('exit', () => process.off('exit', last));
-    child.stderr.on('data', (text) => (log = (log + text).slice(-200_000)));
-    const url = await new Promise((done, failed) => {
+    it.once('exit', () => process.off('exit', last));
+    it.stderr.on('data', (text) => (log = (log + text).slice(-200_000)));
+    return new Promise((done, failed) => {
       const late = setTimeout(() => failed(new Error(`the server does not listen within ${startMs} ms\n${log}`)), startMs);
       let out = '';
-      child.once('error', failed);
-      child.once('exit', (code, signal) => failed(new Error(`the server ended with ${code ?? signal}\n${log}`)));
-      child.stdout.on('data', (text) => {
+      it.once('error', failed);
+      it.once('exit', (code, signal) => failed(new Error(`the server ended with ${code ?? signal}\n${log}`)));
+      it.stdout.on('data', (text) => {
         out += text;
         const line = /^listening (\S+)$/m.exec(out);
         if (!line) return;
@@ -109,7 +122,26 @@ export async function startServer({ flags = [], songs = true } = {}) {
         done(line[1]);
       });
     });
-    return makeHandle({ url, base, media, web, psql, stop, child, log: () => log });
+  };
+  const stop = async () => {
+    await end();
+    await run('dropdb', ['-h', pg, '-U', 'owner', '--if-exists', '--force', name], { env });
+    await fs.rm(base, { recursive: true, force: true });
+  };
+
+  try {
+    await ovation('migrate', '--owner-database', owner, '--database', database);
+    await prepare?.(psql);
+    for (const [handle, roles] of Object.entries(people))
+      await ovation('users', 'create', handle, '--name', `Wire ${handle}`, '--password', password, ...roles.flatMap((r) => ['--role', r]), '--database', database);
+    if (songs) await ovation('songs', 'import', 'songs/demo', '--keys', '0', '--media-root', media, '--database', database);
+    const url = await launch(0);
+    /** Ends the server by a signal and starts it again on the same port. */
+    const restart = async (signal = 'SIGTERM') => {
+      await end(signal);
+      await launch(new URL(url).port);
+    };
+    return makeHandle({ url, database: name, base, media, web, psql, stop, restart, child: () => child, log: () => log });
   } catch (failure) {
     await stop();
     throw failure;
@@ -123,8 +155,7 @@ function makeHandle(s) {
     ...s,
     hostname,
     port: Number(port),
-    pid: s.child.pid,
-    running: () => s.child.exitCode === null && s.child.signalCode === null,
+    running: () => s.child().exitCode === null && s.child().signalCode === null,
 
     /** One unary RPC in JSON: `rpc('RoomService/GetRoom', {roomId: 1}, {token, headers})`; throws RpcError. */
     async rpc(method, request = {}, { token, headers = {} } = {}) {
