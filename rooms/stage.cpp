@@ -125,6 +125,7 @@ awaitable<void> room::pick_song(member_ptr who, std::uint64_t request_id, v1::Pi
     set_position(0);
     start_take();
     publish_stage();
+    settle();  // the singer knows the performance before the answer comes
     done(who, request_id);
 }
 

@@ -141,7 +141,7 @@ export async function startServer({ flags = [], songs = true, prepare } = {}) {
       await end(signal);
       await launch(new URL(url).port);
     };
-    return makeHandle({ url, database: name, base, media, web, psql, stop, restart, child: () => child, log: () => log });
+    return makeHandle({ url, ovation, conninfo: database, database: name, base, media, web, psql, stop, restart, child: () => child, log: () => log });
   } catch (failure) {
     await stop();
     throw failure;

@@ -16,7 +16,7 @@ const mostFloor = 1_900 * ms;
 const startDepth = 250 * ms;
 const message = 60 * ms;
 const fade = 5 * ms;
-const steer = 0.004;
+const steer = 0.002; // of the rate; not heard
 const reportEvery = 2_048;
 
 class Player extends AudioWorkletProcessor {
@@ -151,7 +151,7 @@ class Player extends AudioWorkletProcessor {
       if (currentFrame - this.leastUntil >= hertz) {
         // Once a second: towards the smallest depth that is wanted.
         const off = this.least - this.floor;
-        this.speed = off > 90 * ms ? 1 + steer : off < -20 * ms ? 1 - steer / 2 : 1;
+        this.speed = off > (this.speed > 1 ? 60 : 140) * ms ? 1 + steer : off < -20 * ms ? 1 - steer : 1;
         this.least = Infinity;
         this.leastUntil = currentFrame;
         if (currentFrame - this.calmSince > 20 * hertz && this.floor > leastFloor) {

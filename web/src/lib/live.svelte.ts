@@ -1,8 +1,11 @@
-// One live room: the socket, joining and resuming, and what the page shows of it.
+// One live room: joining and resuming, and what the page shows of it. The socket itself lives in a worker (audio/live.worker.ts).
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { ClientFrameSchema, ControlSong_Action, ServerFrameSchema, Stage_State, type ChatMessage, type ClientFrame, type GiftShown, type ServerFrame, type Stage } from '../gen/ovation/v1/live_pb';
+import { ClientFrameSchema, ControlSong_Action, ServerFrameSchema, Stage_State, type ChatMessage, type ClientFrame, type GiftShown, type LineScore, type ScoreTotal, type ServerFrame, type Stage } from '../gen/ovation/v1/live_pb';
 import type { SendGiftResponse, BoardRow } from '../gen/ovation/v1/gift_pb';
 import type { Room } from '../gen/ovation/v1/room_pb';
+import type { FromWorker, ToWorker } from '../audio/messages';
+import { Player } from '../audio/player.svelte';
+import LiveWorker from '../audio/live.worker.ts?worker';
 import { accessToken, refresh } from './api.svelte';
 
 export type Line = { id: string; kind: 'chat' | 'gift' | 'note'; name: string; text: string; userId: bigint; tag: string; giftId?: bigint; count?: number; earlier?: boolean };
@@ -13,6 +16,11 @@ export class Refusal extends Error {
   ) {
     super(message);
   }
+}
+// A link that says so, or a person who saves data, gets the 48 kb/s rendition.
+function slowLink(): boolean {
+  const c = (navigator as { connection?: { saveData?: boolean; effectiveType?: string } }).connection;
+  return localStorage.getItem('low_rate') === '1' || c?.saveData === true || c?.effectiveType === '2g' || c?.effectiveType === '3g';
 }
 const linesKept = 200;
 const behindMs = 20_000;
@@ -31,9 +39,15 @@ export class LiveRoom {
   showOpen = $state(false);
   staff = $state(false);
   clockOffsetMs = 0;
+  lineScore = $state.raw<LineScore | null>(null);
+  total = $state.raw<ScoreTotal | null>(null);
+  player = $state.raw<Player | null>(null);
   onGift: (g: GiftShown) => void = () => {};
+  onLive: () => void = () => {};
+  onSound: (m: FromWorker) => void = () => {};
 
-  private socket: WebSocket | null = null;
+  private worker = new LiveWorker();
+  private open = false;
   private epoch = '';
   private offset = 0n;
   private entrySeq = 0n;
@@ -45,18 +59,35 @@ export class LiveRoom {
   private stageAt = 0;
   private note = 0;
 
-  constructor(readonly roomId: bigint) {
+  // `listens`: with sound; the studio hears itself.
+  constructor(readonly roomId: bigint, readonly listens = true) {
+    this.worker.onmessage = (e: MessageEvent<FromWorker>) => this.fromWorker(e.data);
+    if (listens) this.player = new Player((port) => this.post({ t: 'player', port }, [port]));
     this.connect();
     this.pinger = window.setInterval(() => this.ping(), 8_000);
   }
   leave() {
     this.gone = true;
     clearInterval(this.pinger);
-    this.socket?.close();
+    this.post({ t: 'close' });
+    this.player?.close();
+    setTimeout(() => this.worker.terminate(), 500);
+  }
+  private post(m: ToWorker, move: Transferable[] = []) {
+    this.worker.postMessage(m, move);
+  }
+  publish(port: MessagePort, bits: number) {
+    this.post({ t: 'microphone', port, bits }, [port]);
+  }
+  onAir(on: boolean) {
+    this.post({ t: 'on_air', on });
   }
 
-  // Where the song stands now, in samples: from the last word of the server, on by the clock while it plays.
+  // Where the song stands in what is heard now, in samples; without sound: from the last word of the server, on by the clock
+  // while it plays. Lyrics wait with the sound and never run ahead of it.
   position(): number {
+    const heard = this.player?.position();
+    if (heard && heard.performance === this.stage?.performanceId) return heard.at;
     const s = this.stage;
     if (!s) return 0;
     const run = s.state === Stage_State.PLAYING ? (performance.now() - this.stageAt) * 48 : 0;
@@ -64,18 +95,29 @@ export class LiveRoom {
   }
 
   private connect() {
-    const socket = new WebSocket(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/v1/live`, 'ovation.v1.proto');
-    this.socket = socket;
-    socket.binaryType = 'arraybuffer';
-    socket.onopen = () => {
-      this.heardAt = Date.now();
-      this.send({ case: 'enter', value: { roomId: this.roomId, accessToken: accessToken(), noMedia: true, resume: this.epoch ? { epoch: this.epoch, offset: this.offset, entrySeq: this.entrySeq } : undefined } as never }, 0n);
-    };
-    socket.onmessage = (m) => {
-      this.heardAt = Date.now();
-      this.take(fromBinary(ServerFrameSchema, new Uint8Array(m.data as ArrayBuffer)));
-    };
-    socket.onclose = (e) => void this.lost(e.code, e.reason);
+    this.open = false;
+    this.post({ t: 'open', url: `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/v1/live` });
+  }
+  private fromWorker(m: FromWorker) {
+    switch (m.t) {
+      case 'opened':
+        this.open = true;
+        this.heardAt = Date.now();
+        this.send({ case: 'enter', value: { roomId: this.roomId, accessToken: accessToken(), noMedia: !this.listens, lowRate: slowLink(), bufferMs: 1_000, resume: this.epoch ? { epoch: this.epoch, offset: this.offset, entrySeq: this.entrySeq } : undefined } as never }, 0n);
+        break;
+      case 'frame':
+        this.heardAt = Date.now();
+        this.take(fromBinary(ServerFrameSchema, m.bytes));
+        break;
+      case 'closed':
+        this.open = false;
+        void this.lost(m.code, m.reason);
+        break;
+      case 'segment':
+        this.player?.segment(m);
+        break;
+    }
+    this.onSound(m);
   }
   private async lost(code: number, reason: string) {
     for (const r of this.requests.values()) r.fail(new Refusal('', 'unknown'));
@@ -95,15 +137,15 @@ export class LiveRoom {
     setTimeout(() => !this.gone && this.connect(), Math.min(8_000, 300 * 2 ** Math.min(this.attempt, 5)) * (0.7 + Math.random() * 0.6));
   }
   private ping() {
-    if (this.socket?.readyState !== WebSocket.OPEN) return;
-    if (Date.now() - this.heardAt > behindMs) return this.socket.close();
+    if (!this.open) return;
+    if (Date.now() - this.heardAt > behindMs) return this.post({ t: 'close' });
     this.send({ case: 'ping', value: { sentAtMs: BigInt(Date.now()) } as never }, 0n);
   }
   private send(command: ClientFrame['command'], requestId: bigint) {
-    this.socket?.send(toBinary(ClientFrameSchema, create(ClientFrameSchema, { requestId, command: command as never })));
+    this.post({ t: 'send', bytes: toBinary(ClientFrameSchema, create(ClientFrameSchema, { requestId, command: command as never })) });
   }
   private ask(command: ClientFrame['command'], waitMs = 10_000): Promise<ServerFrame> {
-    if (this.socket?.readyState !== WebSocket.OPEN || this.state !== 'live') return Promise.reject(new Refusal('', 'offline'));
+    if (!this.open || this.state !== 'live') return Promise.reject(new Refusal('', 'offline'));
     const id = this.nextRequest++;
     return new Promise((done, fail) => {
       this.requests.set(id, { done, fail });
@@ -119,7 +161,10 @@ export class LiveRoom {
     return { id: `c${c.id}-${c.atMs}`, kind: 'chat', name: c.name, text: c.text, userId: c.userId, tag: c.tag };
   }
   private setStage(s: Stage | undefined) {
+    if (s?.performanceId !== this.stage?.performanceId) this.lineScore = this.total = null;
     this.stage = s ?? null;
+    if (s) this.player?.setEffect(s.effect);
+    if (s?.songTitle) this.player?.session(s.songTitle, s.singerName);
     this.stageAt = performance.now();
   }
 
@@ -150,6 +195,7 @@ export class LiveRoom {
         if (w.balance) this.balance = w.balance.coins;
         this.state = 'live';
         this.attempt = 0;
+        this.onLive();
         break;
       }
       case 'chat': this.push(this.chatLine(b.value)); break;
@@ -169,6 +215,8 @@ export class LiveRoom {
         break;
       }
       case 'stage': this.setStage(b.value); break;
+      case 'lineScore': this.lineScore = b.value; break;
+      case 'scoreTotal': this.total = b.value; break;
       case 'presence': this.listeners = b.value.listeners; break;
       case 'supporters': this.supporters = b.value.rows; break;
       case 'balance': this.balance = b.value.coins; break;
@@ -186,7 +234,9 @@ export class LiveRoom {
     return f.body.value;
   }
   takeStage = () => this.ask({ case: 'takeStage', value: {} as never });
-  pickSong = (songId: bigint) => this.ask({ case: 'pickSong', value: { songId } as never });
+  pickSong = (songId: bigint, key = 0) => this.ask({ case: 'pickSong', value: { songId, key } as never });
+  dress = (effect: string, hideScore: boolean) => this.ask({ case: 'setStage', value: { effect, hideScore } as never });
+  quality = (lowRate: boolean) => this.ask({ case: 'setQuality', value: { lowRate } as never });
   control = (action: ControlSong_Action, songPosition = 0n) => this.ask({ case: 'controlSong', value: { action, songPosition } as never });
 }
 export { Stage_State, ControlSong_Action };

@@ -1,0 +1,64 @@
+// A TCP proxy between a page and the server: delays each way with jitter (order is kept, as TCP does), and cuts. It lives on
+// a thread of its own: what the test computes does not hold it up.
+import net from 'node:net';
+import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
+
+export async function startProxy(port, { delayMs = 0, jitterMs = 0 } = {}) {
+  const worker = new Worker(new URL(import.meta.url), { workerData: { port, delayMs, jitterMs } });
+  const said = (what) => new Promise((done) => {
+    const hear = (m) => {
+      if (!(what in m)) return;
+      worker.off('message', hear);
+      done(m[what]);
+    };
+    worker.on('message', hear);
+  });
+  const own = await said('port');
+  return {
+    port: own,
+    url: `http://127.0.0.1:${own}`,
+    // Ends all connections; new ones are refused until `ms` are over.
+    async cut(ms) {
+      worker.postMessage({ cut: ms });
+      await said('whole');
+    },
+    stop: () => worker.terminate(),
+  };
+}
+
+if (!isMainThread) {
+  const { port, delayMs, jitterMs } = workerData;
+  const pairs = new Set();
+  let blocked = false;
+  const server = net.createServer((near) => {
+    if (blocked) return near.destroy();
+    const far = net.connect(port, '127.0.0.1');
+    const pair = [near, far];
+    pairs.add(pair);
+    const pipe = (from, to) => {
+      let due = 0;
+      from.setNoDelay(true);
+      from.on('data', (bytes) => {
+        if (delayMs === 0 && jitterMs === 0) return to.write(bytes);
+        due = Math.max(due, Date.now() + delayMs + (Math.random() * 2 - 1) * jitterMs);
+        setTimeout(() => !to.destroyed && to.write(bytes), due - Date.now());
+      });
+      from.on('close', () => {
+        pairs.delete(pair);
+        setTimeout(() => to.destroy(), delayMs + jitterMs);
+      });
+      from.on('error', () => to.destroy());
+    };
+    pipe(near, far);
+    pipe(far, near);
+  });
+  server.listen(0, '127.0.0.1', () => parentPort.postMessage({ port: server.address().port }));
+  parentPort.on('message', ({ cut }) => {
+    blocked = true;
+    for (const s of [...pairs].flat()) s.destroy();
+    setTimeout(() => {
+      blocked = false;
+      parentPort.postMessage({ whole: true });
+    }, cut);
+  });
+}
