@@ -5,6 +5,7 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { createRequire } from 'node:module';
+import { startProxy } from './proxy.mjs';
 import { password, startServer, top, until } from '../wire/harness.mjs';
 
 const { chromium } = createRequire(path.join(top, 'web/package.json'))('playwright-core');
@@ -12,7 +13,7 @@ const axeSource = await fs.readFile(path.join(top, 'web/node_modules/axe-core/ax
 const pictures = path.join(top, 'var/screenshots');
 const desktop = { viewport: { width: 1440, height: 900 }, locale: 'en-US', colorScheme: 'dark' };
 const phone = { viewport: { width: 390, height: 844 }, locale: 'zh-CN', colorScheme: 'light', hasTouch: true };
-let server, browser;
+let server, browser, proxy;
 const pages = {};
 
 // The rule of rules.md, a third time: VAT inside, floor, largest remainder, ties rights, singer, agent, venue, platform.
@@ -30,23 +31,13 @@ function split(price, shares, vatBp = 600n) {
 }
 const shown = (micros) => `¥${micros / 1_000_000n}.${(micros % 1_000_000n).toString().padStart(6, '0')}`;
 
-async function open(name, options, handle) {
+async function open(name, options, handle, at = server.url) {
   const context = await browser.newContext(options);
-  await context.addInitScript(() => {
-    globalThis.sockets = [];
-    const Real = WebSocket;
-    globalThis.WebSocket = class extends Real {
-      constructor(...args) {
-        super(...args);
-        globalThis.sockets.push(this);
-      }
-    };
-  });
   const page = await context.newPage();
   page.setDefaultTimeout(15_000);
   page.on('pageerror', (e) => assert.fail(`${name}: ${e.message}`));
   pages[name] = page;
-  await page.goto(server.url);
+  await page.goto(at);
   if (handle) {
     await page.getByRole('button', { name: /^(Log in|登录)$/ }).first().click();
     await page.locator('input[name=handle]').fill(handle);
@@ -66,10 +57,12 @@ before(async () => {
   server = await startServer();
   await fs.cp(path.join(top, 'web/dist'), server.web, { recursive: true });
   await fs.mkdir(pictures, { recursive: true });
-  browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'] });
+  proxy = await startProxy(Number(new URL(server.url).port));
+  browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream', '--autoplay-policy=no-user-gesture-required'] });
 });
 after(async () => {
   await browser?.close();
+  await proxy?.stop();
   await server?.stop();
 });
 
@@ -94,8 +87,10 @@ test('the singer sees what the contract does, accepts, and goes live with a song
   await page.getByText('With it you keep 50 %').waitFor();
   await page.getByRole('button', { name: 'Accept' }).click();
   await page.getByTestId('open-show').click();
+  await page.getByTestId('open-microphone').click();
+  await page.getByTestId('level').waitFor();
   await page.getByRole('button', { name: 'Pick a song: 茉莉花' }).click();
-  await page.getByRole('button', { name: 'Play' }).click();
+  await page.getByTestId('play').click();
   await page.getByRole('button', { name: 'Pause' }).waitFor();
   await accessible(page, 'studio');
 });
@@ -130,27 +125,16 @@ test('a listener needs no account, follows the lyrics, buys coins and gives thir
 });
 
 test('a late listener on a phone, and one who is cut off, see every gift that is given meanwhile, once', async () => {
-  const late = await open('late', phone, 'listener2');
-  await late.goto(`${server.url}/room/1`);
+  const late = await open('late', phone, 'listener2', proxy.url);
+  await late.goto(`${proxy.url}/room/1`);
   await late.getByTestId('lyric').waitFor();
   // Cut off, and only let in again after the gift.
-  await late.evaluate(() => {
-    const Real = WebSocket;
-    globalThis.WebSocket = class {
-      close() {}
-      send() {}
-      constructor() {
-        setTimeout(() => this.onclose?.({ code: 1006, reason: '' }), 10);
-      }
-    };
-    globalThis.letIn = () => (globalThis.WebSocket = Real);
-    globalThis.sockets.at(-1).close();
-  });
+  const cut = proxy.cut(6_000);
   await late.getByText(/正在重连/).waitFor();
   await new Promise((done) => setTimeout(done, 3_200));  // past the combo window: a new combo
   await pages.first.getByTestId('send-gift').click();
   await pages.first.locator('li[data-kind=gift]').nth(1).waitFor();
-  await late.evaluate(() => globalThis.letIn());
+  await cut;
   await late.locator('li[data-kind=gift]').first().waitFor();
   assert.equal(await late.locator('li[data-kind=gift]').count(), 1);
   await late.locator('button.open').click();
