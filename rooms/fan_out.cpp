@@ -151,7 +151,7 @@ void room::send_some(std::size_t until) {
             const auto& bytes = bytes_of(i);
             if (left >= bytes->size()) left -= bytes->size();
             else if (left > 0) {
-                who->waiting.push_rest(bytes, left, now);
+                who->waiting.push_rest(sending_[i].kind, bytes, left, now);
                 left = 0;
             } else who->waiting.push(sending_[i].kind, sending_[i].key, bytes, now, sending_[i].kind == event_class::media ? sending_[i].frame : nullptr);
         }
