@@ -2,6 +2,8 @@
 
 #include <stdexcept>
 
+#include "base/text.hpp"
+
 namespace ovation {
 namespace {
 fault log_in_first() {
@@ -24,8 +26,8 @@ awaitable<result<granted>> access_gate::check(const v1::Access& rule, caller who
     OVATION_CO_CHECK(check_roles(rule, who));
     if (rule.audited()) {
         const auto* field = request.GetDescriptor()->FindFieldByName("reason");
-        const auto size = request.GetReflection()->GetString(request, field).size();
-        if (size < 3 || size > 500) co_return invalid("reason", "say why, in 3 to 500 characters; it is kept with the action.");
+        const auto length = text::characters(request.GetReflection()->GetString(request, field));
+        if (!length || *length < 3 || *length > 500) co_return invalid("reason", "say why, in 3 to 500 characters; it is kept with the action.");
     }
     if (rule.relation() != v1::RELATION_ANY) {
         const auto* field = request.GetDescriptor()->FindFieldByName(rule.subject());
