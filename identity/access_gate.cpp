@@ -40,6 +40,16 @@ awaitable<result<granted>> access_gate::check(const v1::Access& rule, caller who
     co_return granted(std::move(who));
 }
 
+access_gate::resolver access_gate::by_row(cores& all, const pg::statement& query, std::optional<v1::Role> always) {
+    return [&all, &query, always](const caller& who, std::int64_t id) -> awaitable<result<bool>> {
+        return [](cores& c, const pg::statement& q, user_id user, std::int64_t subject, bool stands) -> awaitable<result<bool>> {
+            if (stands) co_return true;
+            OVATION_CO_TRY(auto r, co_await c.db().query(q, pg::with(subject, user)));
+            co_return !r.empty();
+        }(all, query, who.user, id, always && who.roles.has(*always));
+    };
+}
+
 result<granted> access_gate::check_live(const v1::Access& rule, caller who, bool is_singer, bool is_staff) {
     OVATION_CHECK(check_roles(rule, who));
     const bool stands = rule.relation() == v1::RELATION_ANY || (rule.relation() == v1::RELATION_ROOM_SINGER && is_singer) ||
