@@ -74,7 +74,10 @@ struct display_in_rooms final : gifts::gift_display {
 };
 struct journal_of_gifts final : rooms::journal_view {
     journal_of_gifts(gifts::service& s, gifts::announcer& a) : gifts(s), announcer(a) {}
-    awaitable<result<std::vector<v1::GiftShown>>> gifts_since(room_id room, entry_seq after, int limit) override { return gifts.shown_since(room, after, limit); }
+    awaitable<result<rooms::missed_gifts>> gifts_since(room_id room, entry_seq after, int limit) override {
+        OVATION_CO_TRY(auto told, co_await gifts.shown_since(room, after, limit));
+        co_return rooms::missed_gifts{std::move(told.gifts), told.older};
+    }
     entry_seq announced() override { return announcer.announced(); }
     gifts::service& gifts;
     gifts::announcer& announcer;

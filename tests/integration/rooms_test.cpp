@@ -46,15 +46,15 @@ struct fake_routes final : route_maker {
     awaitable<result<route_id>> make(channel_id, user_id, bool) override { co_return route_id(11); }
 };
 struct fake_journal final : journal_view {
-    awaitable<result<std::vector<v1::GiftShown>>> gifts_since(room_id, entry_seq after, int) override {
+    awaitable<result<missed_gifts>> gifts_since(room_id, entry_seq after, int) override {
         if (while_reading) {
             co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
             std::exchange(while_reading, {})();
             co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
         }
-        std::vector<v1::GiftShown> out;
+        missed_gifts out;
         for (const auto& g : books)
-            if (g.entry_seq() > after.value) out.push_back(g);
+            if (g.entry_seq() > after.value) out.gifts.push_back(g);
         co_return out;
     }
     entry_seq announced() override { return {}; }
