@@ -57,6 +57,16 @@ describe('operating.md', () => {
   });
 });
 
+describe('formats.md', () => {
+  test('has each deviation that the readers name, and no other', () => {
+    const text = ['ultrastar', 'lrc', 'import'].map((n) => readFileSync(path.join(top, 'songs', `${n}.cpp`), 'utf8')).join('\n');
+    const given = new Set([...text.matchAll(/(?:note_deviation|deviates)\((?:\w+ \? )?"(\w+)"(?: : "(\w+)")?|deviations\.push_back\(\{\w+, "(\w+)"/g)].flatMap((m) => m.slice(1).filter(Boolean)));
+    const written = new Set(page('formats.md').split('\n').filter((l) => l.startsWith('| `')).flatMap((l) => [...cells(l)[0].matchAll(/`([a-z_]+)`/g)].map((m) => m[1])));
+    assert.ok(given.size > 25);
+    assert.deepEqual([...written].sort(), [...given].sort());
+  });
+});
+
 describe('wire.md', () => {
   const option = { rpc: registry.getExtension('ovation.v1.access'), live: registry.getExtension('ovation.v1.live_access') };
   const wordOf = (kind, n, cut) => registry.getEnum(`ovation.v1.${kind}`).value[n].name.slice(cut).toLowerCase().replaceAll('_', ' ');
