@@ -2,9 +2,12 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include <algorithm>
 #include <boost/json/serialize.hpp>
 #include <boost/json/string.hpp>
 #include <charconv>
+#include <filesystem>
+#include <fstream>
 #include <stdexcept>
 // On some malformed files toml++ would end the program.
 #define TOML_ASSERT(expr) ((expr) ? void() : throw std::logic_error("is not TOML."))
@@ -29,7 +32,7 @@ const std::vector<setting>& settings() {
         {"trusted_proxies", "IP addresses, apart by commas, whose X-Forwarded-For is believed.", false, &config::trusted_proxies},
         {"words_file", "Text file with one refused chat word a line; empty: none.", false, &config::words_file},
         {"time_zone", "IANA zone of the days of boards, limits and contracts. Changing it later moves no booked day.", false, &config::time_zone},
-        {"log_level", "debug, info, warn or error.", false, &config::log_level},
+        {"log_level", "debug, info, warn or error.", false, &config::log_level, 0, 0, {"debug", "info", "warn", "error"}},
         {"cores", "Event loops; 0: one for each processor.", false, &config::cores, 0, 256},
         {"connections_per_core", "Database connections of each event loop.", false, &config::connections_per_core, 1, 64},
         {"workers", "Threads for passwords and other CPU work.", false, &config::workers, 1, 64},
@@ -55,6 +58,8 @@ std::string variable_of(const setting& s) {
 
 result<void> assign(config& to, const setting& which, const std::string& text) {
     if (const auto* field = std::get_if<std::string config::*>(&which.field)) {
+        if (const auto& all = which.choices; !all.empty() && std::ranges::find(all, text) == all.end())
+            return invalid(which.name, fmt::format("\"{}\" is none of {} or {}.", text, fmt::join(all.begin(), all.end() - 1, ", "), all.back()));
         to.**field = text;
     } else if (const auto* number = std::get_if<std::int64_t config::*>(&which.field)) {
         std::int64_t v = 0;
@@ -70,6 +75,9 @@ result<void> assign(config& to, const setting& which, const std::string& text) {
 }
 
 result<void> read_config_file(config& to, const std::string& path) {
+    std::error_code failed;
+    if (!std::filesystem::is_regular_file(path, failed) || !std::ifstream(path))
+        return invalid("config", fmt::format("{} cannot be read; name a TOML file that is there and that this user may read.", path));
     toml::table table;
     try {
         table = toml::parse_file(path);

@@ -39,6 +39,7 @@ struct setting {
     bool secret;
     std::variant<std::string config::*, std::int64_t config::*, bool config::*> field;
     std::int64_t least = 0, most = INT64_MAX;  // numbers
+    std::vector<std::string_view> choices{};   // texts; none: any
 };
 const std::vector<setting>& settings();
 

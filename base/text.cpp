@@ -39,7 +39,8 @@ bool has_control(std::string_view text) {
     for (std::size_t i = 0; i < text.size(); ++i) {
         const auto c = static_cast<unsigned char>(text[i]);
         if (c < 0x20 || c == 0x7f) return true;
-        // U+200E, U+200F, U+202A…U+202E, U+2066…U+2069
+        // U+061C, U+200E, U+200F, U+202A…U+202E, U+2066…U+2069
+        if (c == 0xd8 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) == 0x9c) return true;
         if (c == 0xe2 && i + 2 < text.size()) {
             const auto d = static_cast<unsigned char>(text[i + 1]);
             const auto e = static_cast<unsigned char>(text[i + 2]);

@@ -43,16 +43,6 @@ fault contract_refusal(const fault& f) {
     if (state == "23514") return invalid("to_date", "the end must lie after the start.");
     return f;
 }
-
-using relation_query = const pg::statement;
-access_gate::resolver owner_by(cores& all, relation_query& query) {
-    return [&all, &query](const caller& who, std::int64_t id) -> awaitable<result<bool>> {
-        return [](cores& c, const pg::statement& q, user_id user, std::int64_t subject) -> awaitable<result<bool>> {
-            OVATION_CO_TRY(auto r, co_await c.db().query(q, pg::with(subject, user)));
-            co_return !r.empty();
-        }(all, query, who.user, id);
-    };
-}
 }  // namespace
 
 void service::register_with(rpc_table& table, access_gate& gate) {
@@ -66,9 +56,9 @@ void service::register_with(rpc_table& table, access_gate& gate) {
     bind_rpc(table, prefix + "ListContracts", *this, &service::list_contracts);
     bind_rpc(table, prefix + "ListMyContracts", *this, &service::list_my_contracts);
     bind_rpc(table, prefix + "GetChannelRevenue", *this, &service::revenue);
-    gate.resolve(v1::RELATION_CHANNEL_AGENT, "channel_id", owner_by(cores_, sql::is_channel_agent));
-    gate.resolve(v1::RELATION_CONTRACT_PARTY, "contract_id", owner_by(cores_, sql::is_contract_party));
-    gate.resolve(v1::RELATION_CONTRACT_SINGER, "contract_id", owner_by(cores_, sql::is_contract_singer));
+    gate.resolve(v1::RELATION_CHANNEL_AGENT, "channel_id", access_gate::by_row(cores_, sql::is_channel_agent));
+    gate.resolve(v1::RELATION_CONTRACT_PARTY, "contract_id", access_gate::by_row(cores_, sql::is_contract_party));
+    gate.resolve(v1::RELATION_CONTRACT_SINGER, "contract_id", access_gate::by_row(cores_, sql::is_contract_singer));
 }
 
 awaitable<result<v1::Channel>> service::create(granted who, v1::CreateChannelRequest request) {

@@ -143,10 +143,14 @@ awaitable<result<v1::GetBoardResponse>> service::get_board(granted who, v1::GetB
     co_return co_await p_.ranking.get(p_.all.db(), request, who.user());
 }
 
-awaitable<result<std::vector<v1::GiftShown>>> service::shown_since(room_id room, entry_seq after, int limit) {
-    OVATION_CO_TRY(auto r, co_await p_.all.db().query(sql::gifts_of_room_since, pg::with(room, after.value, limit)));
-    std::vector<v1::GiftShown> out;
-    for (int i = 0; i < r.size(); ++i) out.push_back(gift_from_books(r, i));
+awaitable<result<service::shown>> service::shown_since(room_id room, entry_seq after, int limit) {
+    std::vector<pg::request> both;
+    both.push_back({&sql::gifts_of_room_since, pg::with(room, after.value, limit)});
+    both.push_back({&sql::gifts_of_room_left_out, pg::with(room, after.value)});
+    OVATION_CO_TRY(auto r, co_await p_.all.db().run(std::move(both)));
+    shown out;
+    for (int i = 0; i < r[0].size(); ++i) out.gifts.push_back(gift_from_books(r[0], i));
+    out.older = r[1].boolean(0, 0);
     co_return out;
 }
 

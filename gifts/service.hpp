@@ -47,8 +47,12 @@ public:
     awaitable<result<v1::GetGiftSendResponse>> get_send(granted who, v1::GetGiftSendRequest request);
     awaitable<result<v1::GetBoardResponse>> get_board(granted who, v1::GetBoardRequest request);
 
+    struct shown {
+        std::vector<v1::GiftShown> gifts;
+        bool older = false;  // there are others, shown more than ten minutes ago
+    };
     // Gifts of a room after a sequence, oldest first, for a client that comes back.
-    awaitable<result<std::vector<v1::GiftShown>>> shown_since(room_id room, entry_seq after, int limit);
+    awaitable<result<shown>> shown_since(room_id room, entry_seq after, int limit);
 
 private:
     std::shared_ptr<const catalogue> gifts() const { return std::atomic_load(&catalogue_); }

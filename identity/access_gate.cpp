@@ -2,6 +2,8 @@
 
 #include <stdexcept>
 
+#include "base/text.hpp"
+
 namespace ovation {
 namespace {
 fault log_in_first() {
@@ -24,8 +26,8 @@ awaitable<result<granted>> access_gate::check(const v1::Access& rule, caller who
     OVATION_CO_CHECK(check_roles(rule, who));
     if (rule.audited()) {
         const auto* field = request.GetDescriptor()->FindFieldByName("reason");
-        const auto size = request.GetReflection()->GetString(request, field).size();
-        if (size < 3 || size > 500) co_return invalid("reason", "say why, in 3 to 500 characters; it is kept with the action.");
+        const auto length = text::characters(request.GetReflection()->GetString(request, field));
+        if (!length || *length < 3 || *length > 500) co_return invalid("reason", "say why, in 3 to 500 characters; it is kept with the action.");
     }
     if (rule.relation() != v1::RELATION_ANY) {
         const auto* field = request.GetDescriptor()->FindFieldByName(rule.subject());
@@ -36,6 +38,16 @@ awaitable<result<granted>> access_gate::check(const v1::Access& rule, caller who
         if (!stands) co_return not_yours();
     }
     co_return granted(std::move(who));
+}
+
+access_gate::resolver access_gate::by_row(cores& all, const pg::statement& query, std::optional<v1::Role> always) {
+    return [&all, &query, always](const caller& who, std::int64_t id) -> awaitable<result<bool>> {
+        return [](cores& c, const pg::statement& q, user_id user, std::int64_t subject, bool stands) -> awaitable<result<bool>> {
+            if (stands) co_return true;
+            OVATION_CO_TRY(auto r, co_await c.db().query(q, pg::with(subject, user)));
+            co_return !r.empty();
+        }(all, query, who.user, id, always && who.roles.has(*always));
+    };
 }
 
 result<granted> access_gate::check_live(const v1::Access& rule, caller who, bool is_singer, bool is_staff) {

@@ -3,8 +3,10 @@
 #pragma once
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 
+#include "base/cores.hpp"
 #include "base/rpc.hpp"
 #include "ovation/v1/access.pb.h"
 
@@ -17,6 +19,8 @@ public:
 
     // `subject`: the request field that names the object (RELATION_OWN means another thing for each).
     void resolve(v1::Relation relation, const std::string& subject, resolver r) { resolvers_[{relation, subject}] = std::move(r); }
+    // A statement decides ($1 the object, $2 the user): a row says yes. Who has the role `always` needs none.
+    static resolver by_row(cores& all, const pg::statement& query, std::optional<v1::Role> always = std::nullopt);
 
     awaitable<result<granted>> check(const v1::Access& rule, caller who, const google::protobuf::Message& request) const;
     // Live commands: the object is the room that the caller is in, and the room answers itself.

@@ -102,12 +102,7 @@ void service::register_with(rpc_table& table, access_gate& gate) {
     bind_rpc(table, ops + "BanUser", *this, &service::ban);
     bind_rpc(table, ops + "GrantRole", *this, &service::grant_role);
     bind_rpc(table, ops + "ListAudit", *this, &service::list_audit);
-    gate.resolve(v1::RELATION_OWN, "session_id", [this](const caller& who, std::int64_t id) -> awaitable<result<bool>> {
-        return [](cores& all, user_id user, std::int64_t session) -> awaitable<result<bool>> {
-            OVATION_CO_TRY(auto r, co_await all.db().query(sql::session_owner, pg::with(session)));
-            co_return !r.empty() && r.number(0, 0) == user.value;
-        }(p_.all, who.user, id);
-    });
+    gate.resolve(v1::RELATION_OWN, "session_id", access_gate::by_row(p_.all, sql::is_session_owner));
 }
 
 awaitable<result<void>> service::load() {

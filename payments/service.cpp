@@ -14,12 +14,7 @@ void service::register_with(rpc_table& table, access_gate& gate) {
     bind_rpc(table, prefix + "CreateTopUp", *this, &service::create);
     bind_rpc(table, prefix + "GetTopUp", *this, &service::get);
     bind_rpc(table, prefix + "PaySandboxOrder", *this, &service::pay_sandbox);
-    gate.resolve(v1::RELATION_OWN, "order_id", [this](const caller& who, std::int64_t id) -> awaitable<result<bool>> {
-        return [](cores& all, user_id user, std::int64_t order) -> awaitable<result<bool>> {
-            OVATION_CO_TRY(auto r, co_await all.db().query(sql::order_owner, pg::with(order)));
-            co_return !r.empty() && r.number(0, 0) == user.value;
-        }(p_.all, who.user, id);
-    });
+    gate.resolve(v1::RELATION_OWN, "order_id", access_gate::by_row(p_.all, sql::is_order_owner));
 }
 
 awaitable<result<v1::ListCoinPacksResponse>> service::list_packs(granted, v1::ListCoinPacksRequest) {

@@ -151,7 +151,7 @@ void room::send_some(std::size_t until) {
             const auto& bytes = bytes_of(i);
             if (left >= bytes->size()) left -= bytes->size();
             else if (left > 0) {
-                who->waiting.push_rest(bytes, left, now);
+                who->waiting.push_rest(sending_[i].kind, bytes, left, now);
                 left = 0;
             } else who->waiting.push(sending_[i].kind, sending_[i].key, bytes, now, sending_[i].kind == event_class::media ? sending_[i].frame : nullptr);
         }
@@ -213,17 +213,19 @@ void room::reply(const member_ptr& who, v1::ServerFrame frame) {
     if (who->out) send_now(who, encode(who->wire, frame), event_class::gift, 0);
 }
 
-void room::refuse(const member_ptr& who, std::uint64_t request_id, const fault& why) {
+v1::ServerFrame refusal(std::uint64_t request_id, const fault& why) {
     v1::ServerFrame f;
     f.set_request_id(request_id);
     auto& r = *f.mutable_refused();
     r.set_code(std::string(code_name(why.kind)));
-    r.set_message(why.message);
+    r.set_message(why.kind == code::internal ? "Something went wrong here. Try again later." : why.message);
     r.mutable_detail()->set_reason(why.reason);
     r.mutable_detail()->set_retryable(why.retryable);
     r.mutable_detail()->set_retry_after_ms(why.retry_after_ms);
-    r.mutable_detail()->set_field(pg::sqlstate(why).empty() ? why.field : "");
-    reply(who, std::move(f));
+    if (pg::sqlstate(why).empty()) r.mutable_detail()->set_field(why.field);
+    return f;
 }
+
+void room::refuse(const member_ptr& who, std::uint64_t request_id, const fault& why) { reply(who, refusal(request_id, why)); }
 
 }  // namespace ovation::rooms

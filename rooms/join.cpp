@@ -49,8 +49,8 @@ awaitable<result<void>> room::welcome(member_ptr who, v1::Enter request, std::ui
     if (asks && !same_epoch) {
         auto gifts = co_await p_.journal.gifts_since(room_id(facts_.shown.id()), entry_seq(resume.entry_seq()), missed_max);
         if (!gifts) co_return gifts.error();
-        missed = std::move(*gifts);
-        if (missed.size() == missed_max) w.set_reload(true);
+        missed = std::move(gifts->gifts);
+        if (gifts->more || missed.size() == missed_max) w.set_reload(true);
         OVATION_CO_TRY(moderated, co_await p_.home.db.query(sql::history_since, pg::with(facts_.shown.id())));
     }
     if (!who->out) co_return unavailable("gone", "The connection is gone.");

@@ -37,6 +37,7 @@ void outbox::trim(std::int64_t now_ms) {
 waiting_frame* outbox::front(std::int64_t now_ms) {
     if (partial_) return &*partial_;
     trim(now_ms);
+    partial_is_gift_ = !gift_.empty();
     // Money and moderation first, then what stands on stage, then sound, then talk.
     if (!gift_.empty()) {
         partial_ = std::move(gift_.front());
@@ -65,6 +66,7 @@ void outbox::sent(std::size_t bytes) {
 }
 
 bool outbox::too_far_behind(std::int64_t now_ms) const {
+    if (partial_ && partial_is_gift_ && now_ms - partial_->at_ms > limits::gift_class_behind_ms_max) return true;
     if (gift_.empty()) return false;
     return gift_bytes_ > limits::gift_class_behind_bytes_max || now_ms - gift_.front().at_ms > limits::gift_class_behind_ms_max;
 }

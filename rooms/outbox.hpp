@@ -32,7 +32,10 @@ public:
     // `key`: what a newer state of the same thing replaces.
     void push(event_class kind, int key, shared_bytes bytes, std::int64_t now_ms, std::shared_ptr<const v1::ServerFrame> media = {});
     // The rest of a frame that went out in part: must go first.
-    void push_rest(shared_bytes bytes, std::size_t offset, std::int64_t now_ms) { partial_ = waiting_frame{std::move(bytes), now_ms, offset}; }
+    void push_rest(event_class kind, shared_bytes bytes, std::size_t offset, std::int64_t now_ms) {
+        partial_ = waiting_frame{std::move(bytes), now_ms, offset};
+        partial_is_gift_ = kind == event_class::gift;
+    }
     // The frame to send now; call sent() with what the socket took.
     waiting_frame* front(std::int64_t now_ms);
     void sent(std::size_t bytes);
@@ -50,7 +53,8 @@ public:
 private:
     void trim(std::int64_t now_ms);
     std::int64_t media_age_ms_;
-    std::optional<waiting_frame> partial_;
+    std::optional<waiting_frame> partial_;  // on its way
+    bool partial_is_gift_ = false;
     std::deque<waiting_frame> gift_, media_, chat_;
     std::map<int, waiting_frame> state_;
     std::deque<int> state_order_;

@@ -51,6 +51,9 @@ struct room_facts {
     std::unordered_map<user_id, std::int64_t> muted_until_ms, kicked_until_ms;
 };
 
+// The answer to what was refused; what went wrong inside is not told.
+v1::ServerFrame refusal(std::uint64_t request_id, const fault& why);
+
 struct event {
     event_class kind = event_class::state;
     int key = 0;

@@ -9,16 +9,6 @@ namespace {
 constexpr std::int32_t minutes_default = 10;
 constexpr std::int32_t minutes_max = 30 * 24 * 60;
 
-access_gate::resolver relation_by(cores& all, const pg::statement& query, bool ops_too) {
-    return [&all, &query, ops_too](const caller& who, std::int64_t room) -> awaitable<result<bool>> {
-        return [](cores& c, const pg::statement& q, user_id user, std::int64_t id, bool always) -> awaitable<result<bool>> {
-            if (always) co_return true;
-            OVATION_CO_TRY(auto r, co_await c.db().query(q, pg::with(id, user)));
-            co_return !r.empty();
-        }(all, query, who.user, room, ops_too && who.roles.has(v1::ROLE_OPS));
-    };
-}
-
 v1::Room room_of(const pg::rows& r, int i) {
     v1::Room out;
     out.set_id(r.number(i, 0));
@@ -47,8 +37,8 @@ void service::register_with(rpc_table& table, access_gate& gate) {
     bind_rpc(table, prefix + "KickUser", *this, &service::kick);
     bind_rpc(table, prefix + "MuteUser", *this, &service::mute);
     bind_rpc(table, prefix + "ReportUser", *this, &service::report);
-    gate.resolve(v1::RELATION_ROOM_SINGER, "room_id", relation_by(cores_, sql::is_room_singer, false));
-    gate.resolve(v1::RELATION_ROOM_STAFF, "room_id", relation_by(cores_, sql::is_room_staff, true));
+    gate.resolve(v1::RELATION_ROOM_SINGER, "room_id", access_gate::by_row(cores_, sql::is_room_singer));
+    gate.resolve(v1::RELATION_ROOM_STAFF, "room_id", access_gate::by_row(cores_, sql::is_room_staff, v1::ROLE_OPS));
 }
 
 awaitable<result<v1::Room>> service::snapshot(room_id id) {

@@ -20,11 +20,15 @@ public:
     virtual awaitable<result<route_id>> make(channel_id channel, user_id singer, bool licensed_song) = 0;
 };
 
+struct missed_gifts {
+    std::vector<v1::GiftShown> gifts;
+    bool more = false;  // others are older than what is told again
+};
 // The money events that a room has shown, for clients that come back (gifts/).
 class journal_view {
 public:
     virtual ~journal_view() = default;
-    virtual awaitable<result<std::vector<v1::GiftShown>>> gifts_since(room_id room, entry_seq after, int limit) = 0;
+    virtual awaitable<result<missed_gifts>> gifts_since(room_id room, entry_seq after, int limit) = 0;
     // Everything up to here has been handed to the rooms.
     virtual entry_seq announced() = 0;
 };

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <boost/asio/signal_set.hpp>
+#include <filesystem>
 #include <fstream>
 #include <future>
 #include <iostream>
@@ -40,9 +41,11 @@ std::vector<std::string> read_words(const std::string& path) {
     std::vector<std::string> out;
     if (path.empty()) return out;
     std::ifstream in(path);
-    if (!in) throw std::runtime_error(fmt::format("words_file: cannot read {}.", path));
+    std::error_code failed;
+    if (!in || !std::filesystem::is_regular_file(path, failed)) throw std::runtime_error(fmt::format("words_file: cannot read {}; name a text file that is there, or leave it empty.", path));
     for (std::string line; std::getline(in, line);)
         if (const auto word = text::trim(line); !word.empty() && word.front() != '#') out.emplace_back(word);
+    if (in.bad()) throw std::runtime_error(fmt::format("words_file: cannot read {} to its end.", path));
     return out;
 }
 
@@ -74,7 +77,10 @@ struct display_in_rooms final : gifts::gift_display {
 };
 struct journal_of_gifts final : rooms::journal_view {
     journal_of_gifts(gifts::service& s, gifts::announcer& a) : gifts(s), announcer(a) {}
-    awaitable<result<std::vector<v1::GiftShown>>> gifts_since(room_id room, entry_seq after, int limit) override { return gifts.shown_since(room, after, limit); }
+    awaitable<result<rooms::missed_gifts>> gifts_since(room_id room, entry_seq after, int limit) override {
+        OVATION_CO_TRY(auto told, co_await gifts.shown_since(room, after, limit));
+        co_return rooms::missed_gifts{std::move(told.gifts), told.older};
+    }
     entry_seq announced() override { return announcer.announced(); }
     gifts::service& gifts;
     gifts::announcer& announcer;
@@ -224,6 +230,7 @@ struct application::parts {
 void application::parts::wire() {
     auto& first = all.at(0);
     must(wait(first, check_schema(first.db)), "schema");
+    if (auto known = wait(first, check_time_zone(first.db, options.time_zone)); !known) throw std::runtime_error(known.error().message);
     tokens = std::make_unique<identity::token_codec>(must(wait(first, identity::installation_key(first.db)), "installation key"));
     people = std::make_unique<identity::service>(identity::service_parts{all, workers, clock, *tokens, ended, opener, factor()});
     must(wait(first, people->load()), "people");

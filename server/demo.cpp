@@ -43,13 +43,19 @@ T must(result<T> r, const char* what) {
     if constexpr (!std::is_void_v<T>) return std::move(*r);
 }
 
-v1::User log_in(rpc& c, const std::string& handle, const std::string& password) {
+result<v1::User> try_log_in(rpc& c, const std::string& handle, const std::string& password) {
     v1::LogInRequest request;
     request.set_handle(handle);
     request.set_password(password);
-    auto r = must(c.call<v1::LogInResponse>("AuthService/LogIn", request), handle.c_str());
+    OVATION_CHECK_VALUE(r, c.call<v1::LogInResponse>("AuthService/LogIn", request));
     c.token = r.access_token();
     return r.user();
+}
+v1::User log_in(rpc& c, const std::string& handle, const std::string& password) { return must(try_log_in(c, handle, password), handle.c_str()); }
+v1::User log_in_demo(rpc& c, const std::string& handle) {
+    auto who = try_log_in(c, handle, demo_password);
+    if (who || who.error().reason != "wrong_log_in") return must(std::move(who), handle.c_str());
+    throw std::runtime_error(fmt::format("{}: {} Start the server with --demo; ./dev run makes the demo people.", handle, who.error().message));
 }
 
 v1::ServerFrame await_reply(live& socket, std::uint64_t request_id) {
@@ -171,7 +177,7 @@ std::string today() {
 
 std::vector<demo_room> furnish(const client::address& to) {
     rpc agent(to);
-    log_in(agent, "agent", demo_password);
+    log_in_demo(agent, "agent");
     auto channels = must(agent.call<v1::ListMyChannelsResponse>("ChannelService/ListMyChannels", v1::ListMyChannelsRequest()), "channels");
     if (channels.channels_size() == 0) {
         v1::CreateChannelRequest request;
@@ -194,7 +200,7 @@ std::vector<demo_room> furnish(const client::address& to) {
     std::int64_t song = 1;
     for (const auto& w : wanted) {
         rpc singer(to);
-        const auto me = log_in(singer, w.singer, demo_password);
+        const auto me = log_in_demo(singer, w.singer);
         bool signed_up = false;
         for (const auto& c : contracts.contracts()) signed_up |= c.singer_id() == me.id() && c.state() == v1::CONTRACT_STATE_ACCEPTED;
         if (!signed_up) {
@@ -227,7 +233,7 @@ std::vector<demo_room> furnish(const client::address& to) {
 // One song after the other, for as long as the demo runs.
 void singer_bot(client::address to, demo_room room) {
     rpc c(to);
-    log_in(c, room.singer, demo_password);
+    log_in_demo(c, room.singer);
     v1::OpenShowRequest open;
     open.set_room_id(room.id);
     must(c.call<v1::Room>("RoomService/OpenShow", open), "show");
@@ -257,7 +263,7 @@ void audience_bot(client::address to, int number, std::vector<demo_room> rooms) 
     std::mt19937 dice(static_cast<std::mt19937::result_type>(number) * 7919u);
     const auto roll = [&](int most) { return std::uniform_int_distribution<int>(0, most - 1)(dice); };
     rpc c(to);
-    log_in(c, fmt::format("listener{}", number), demo_password);
+    log_in_demo(c, fmt::format("listener{}", number));
     const auto room = rooms[static_cast<std::size_t>(number) % rooms.size()].id;
     auto socket = enter(to, c.token, room, false);
     const char* words[] = {"好听", "晚上好", "Encore!", "这首歌我外婆也会唱", "so warm", "音准真稳", "first time here, lovely", "再来一首", "那个高音", "from the night shift with love"};
@@ -295,7 +301,7 @@ void audience_bot(client::address to, int number, std::vector<demo_room> rooms) 
             order.set_provider("sandbox");
             const auto made = c.call<v1::TopUp>("PaymentService/CreateTopUp", order);
             if (!made) {
-                log_in(c, fmt::format("listener{}", number), demo_password);  // the token has run out: next time
+                log_in_demo(c, fmt::format("listener{}", number));  // the token has run out: next time
                 continue;
             }
             v1::PaySandboxOrderRequest pay;

@@ -33,10 +33,11 @@ awaitable<http_read> http_reader::next(http_request& to, std::size_t body_max) {
     http::request_parser<http::string_body> parser;
     parser.header_limit(static_cast<std::uint32_t>(limits::http_header_bytes_max));
     parser.body_limit(body_max);
-    parser.eager(true);
     bool answered_continue = false;
     bool started = !buffer_.empty();
-    std::size_t received = buffer_.size();  // the parser takes headers line by line: what waits in the buffer is not all there was
+    // Not eager: it stops behind the header, whose bytes are then known. Beast's own limit counts only what waits unparsed.
+    parser.eager(false);
+    std::size_t head = 0;
     while (!parser.is_done()) {
         // Beast 1.81 asserts that five bytes are there once it has seen an empty body's last chunk.
         const bool too_early = buffer_.size() == 4 && buffer_.starts_with("0\r\n") && parser.is_header_done() && parser.chunked();
@@ -44,15 +45,19 @@ awaitable<http_read> http_reader::next(http_request& to, std::size_t body_max) {
             error_code failed;
             const auto used = parser.put(asio::const_buffer(buffer_.data(), buffer_.size()), failed);
             buffer_.erase(0, used);
+            const bool in_head = !parser.eager();
+            if (in_head) head += used;
             if (failed == http::error::header_limit) co_return http_read::header_too_big;
             if (failed == http::error::body_limit) co_return http_read::body_too_big;
             if (failed && failed != http::error::need_more) co_return http_read::bad;
+            if (in_head && head + (parser.is_header_done() ? 0 : buffer_.size()) > limits::http_header_bytes_max) co_return http_read::header_too_big;
             if (parser.is_done()) break;
-            if (received > limits::http_header_bytes_max && !parser.is_header_done()) co_return http_read::header_too_big;
+            if (parser.is_header_done()) parser.eager(true);
             if (parser.is_header_done() && !answered_continue && lower(parser.get()[http::field::expect]) == "100-continue") {
                 answered_continue = true;
                 if (!co_await from_.write_all("HTTP/1.1 100 Continue\r\n\r\n")) co_return http_read::broken;
             }
+            if (in_head && parser.is_header_done() && !buffer_.empty()) continue;  // the body has come with it
         }
         char chunk[16 * 1024];
         const auto got = co_await from_.read_some(chunk, sizeof chunk);
@@ -62,7 +67,6 @@ awaitable<http_read> http_reader::next(http_request& to, std::size_t body_max) {
         if (!started) from_.deadline_in(limits::handshake_deadline_ms * 2);
         started = true;
         buffer_.append(chunk, static_cast<std::size_t>(got));
-        received += static_cast<std::size_t>(got);
     }
     auto message = parser.release();
     to = {};

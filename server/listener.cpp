@@ -100,14 +100,14 @@ void listener::open() {
             probe.open(at.protocol(), failed);
             probe.set_option(asio::ip::tcp::acceptor::reuse_address(true), failed);
             if (options_.port != 0) probe.bind(at, failed);
-            if (failed)
+            if (failed == asio::error::address_in_use)
                 throw std::runtime_error(fmt::format("Port {} of {} is taken by another program. Stop that one, or choose another port with --port.", options_.port, options_.address));
         }
         setsockopt(acceptor->native_handle(), SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
         acceptor->bind(asio::ip::tcp::endpoint(address, options_.port), failed);
         if (!failed) acceptor->listen(1024, failed);
         if (failed)
-            throw std::runtime_error(fmt::format("Cannot listen on {} port {}: {}. Choose another port with --port.", options_.address, options_.port, failed.message()));
+            throw std::runtime_error(fmt::format("Cannot listen on {} port {}: {}. Choose another address with --address, or another port with --port.", options_.address, options_.port, failed.message()));
         if (options_.port == 0) options_.port = acceptor->local_endpoint().port();
         doors_[i].acceptor = std::move(acceptor);
     }

@@ -84,15 +84,7 @@ bool parse(rooms::encoding wire, const message& m, v1::ClientFrame& to) {
 }
 
 void refuse(live_pipe& pipe, rooms::encoding wire, std::uint64_t request_id, const fault& why) {
-    v1::ServerFrame f;
-    f.set_request_id(request_id);
-    auto& r = *f.mutable_refused();
-    r.set_code(std::string(code_name(why.kind)));
-    r.set_message(why.kind == code::internal ? "Something went wrong here. Try again later." : why.message);
-    r.mutable_detail()->set_reason(why.reason);
-    r.mutable_detail()->set_retryable(why.retryable);
-    r.mutable_detail()->set_retry_after_ms(why.retry_after_ms);
-    if (pg::sqlstate(why).empty()) r.mutable_detail()->set_field(why.field);
+    const auto f = rooms::refusal(request_id, why);
     std::string payload;
     if (wire == rooms::encoding::json) (void)google::protobuf::util::MessageToJsonString(f, &payload);
     else f.SerializeToString(&payload);

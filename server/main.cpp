@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <spdlog/fmt/fmt.h>
 
+#include <algorithm>
 #include <iostream>
 
 #include "base/crypto.hpp"
@@ -27,13 +28,13 @@ using server::tool;
 
 int check(const config& c) {
     tool t(c);
-    run(t.context, server::check_schema(t.db));
+    run(t.context, server::check_time_zone(t.db, c.time_zone));
     std::cout << effective(c) << "The configuration and the schema fit this server.\n";
     return 0;
 }
 
 int doctor(const config& c) {
-    tool t(c);
+    tool t(c, server::schema::any);
     bool well = true;
     for (const auto& f : run(t.context, server::examine(t.db, c))) {
         static constexpr const char* words[] = {"ok", "warn", "BAD"};
@@ -111,6 +112,21 @@ int grant(const config& c, const user_arguments& a) {
     std::cout << "granted; it holds from the next log-in on\n";
     return 0;
 }
+
+// The library says only that a subcommand is required. Empty: there was another mistake.
+std::string unknown_command(CLI::App& app, int argc, char** argv) {
+    auto* level = &app;
+    std::string path = "ovation";
+    for (int i = 1; i < argc && argv[i][0] != '-'; ++i) {
+        const auto known = level->get_subcommands([](CLI::App*) { return true; });
+        if (known.empty()) return {};
+        const auto next = std::ranges::find_if(known, [&](CLI::App* one) { return one->check_name(argv[i]); });
+        if (next == known.end()) return fmt::format("There is no command \"{}\"; `{} --help` lists them.", argv[i], path);
+        level = *next;
+        path += std::string(" ") + argv[i];
+    }
+    return {};
+}
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -163,7 +179,8 @@ int main(int argc, char** argv) {
     auto* grant_command = with_settings(users_command->add_subcommand("grant", "Give roles to an account."));
     for (auto* c : {create_command, grant_command}) {
         c->add_option("handle", person.handle, "Name for log-in.")->required();
-        c->add_option("--role", person.roles, "singer, agent, ops, finance, integrator; may be repeated.");
+        auto* role = c->add_option("--role", person.roles, "singer, agent, ops, finance, integrator; may be repeated.");
+        if (c == grant_command) role->required();
     }
     create_command->add_option("--name", person.name, "Display name.");
     create_command->add_option("--password", person.password, "At least 8 bytes.")->required();
@@ -180,7 +197,14 @@ int main(int argc, char** argv) {
     publish_command->add_option("--room", publish.room, "The room's number.")->required();
     publish_command->add_option("--song", publish.song, "The song's number; 0: talk.");
     publish_command->add_option("--seconds", publish.seconds, "At most so long; 0: the whole file.");
-    CLI11_PARSE(app, argc, argv);
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& e) {
+        const auto unknown = unknown_command(app, argc, argv);
+        if (unknown.empty()) return app.exit(e);
+        std::cerr << unknown << '\n';
+        return e.get_exit_code();
+    }
 
     try {
         crypto::start();
@@ -207,6 +231,7 @@ int main(int argc, char** argv) {
         if (*dump_command) return dump(options);
         if (*rebuild_command) {
             tool t(options);
+            run(t.context, server::check_time_zone(t.db, options.time_zone));
             std::cout << fmt::format("{} buckets counted\n", run(t.context, gifts::rebuild_boards(t.db, options.time_zone, options.redis)));
             return 0;
         }

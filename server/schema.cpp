@@ -13,9 +13,13 @@ const pg::statement list{"schema_list", "select name, sha256, min_server from pu
 const pg::statement lock{"schema_lock", "select pg_advisory_lock(hashtext('ovation migrate'))"};
 // Number of this server in the order of schemas; a migration that breaks older servers raises min_server.
 constexpr int server_number = 1;
+const pg::statement local_time{"schema_local_time", "select now() at time zone $1"};
 constexpr auto patience = std::chrono::minutes(10);
 
 std::string digest_of(const migration& m) { return crypto::to_hex(crypto::sha256(m.sql)); }
+
+constexpr std::string_view insufficient_privilege = "42501";
+fault not_the_owner() { return denied("not_the_owner", "This role may not change the schema; give the owner's with --owner-database."); }
 
 // Migrations have many statements: the simple protocol, on a connection of their own.
 result<void> run_script(const std::string& conninfo, const migration& m) {
@@ -25,6 +29,8 @@ result<void> run_script(const std::string& conninfo, const migration& m) {
     const auto note = fmt::format("insert into public.schema_migration (name, sha256) values ('{}', '{}')", m.name, digest_of(m));
     const auto script = fmt::format("begin;\n{}\n;{};commit;", m.sql, note);
     std::unique_ptr<PGresult, void (*)(PGresult*)> r(PQexec(c.get(), script.c_str()), &PQclear);
+    const char* state = PQresultErrorField(r.get(), PG_DIAG_SQLSTATE);
+    if (state && state == insufficient_privilege) return not_the_owner();
     if (PQresultStatus(r.get()) != PGRES_COMMAND_OK) return internal_fault(fmt::format("migration {}: {}", m.name, PQerrorMessage(c.get())));
     return result<void>{};
 }
@@ -34,7 +40,8 @@ awaitable<result<int>> migrate(asio::io_context& context, std::string owner_conn
     pg::connection c(context);
     OVATION_CO_CHECK(co_await c.open(owner_conninfo, std::chrono::seconds(10)));
     OVATION_CO_CHECK(co_await c.query(lock, {}, patience));
-    OVATION_CO_CHECK(co_await c.query(create_table, {}, patience));
+    if (auto made = co_await c.query(create_table, {}, patience); !made)
+        co_return pg::sqlstate(made.error()) == insufficient_privilege ? not_the_owner() : made.error();
     OVATION_CO_TRY(auto done, co_await c.query(list, {}, patience));
     int applied = 0;
     for (const auto& m : migrations()) {
@@ -53,10 +60,17 @@ awaitable<result<int>> migrate(asio::io_context& context, std::string owner_conn
     co_return applied;
 }
 
+awaitable<result<void>> check_time_zone(pg::pool& db, std::string zone) {
+    auto now = co_await db.query(local_time, pg::with(zone));
+    if (now) co_return result<void>{};
+    if (pg::sqlstate(now.error()) == "22023") co_return invalid("time_zone", fmt::format("PostgreSQL knows no zone \"{}\"; use an IANA name such as Asia/Shanghai.", zone));
+    co_return now.error();
+}
+
 awaitable<result<void>> check_schema(pg::pool& db) {
     auto done = co_await db.query(list, {});
     if (!done) {
-        if (pg::sqlstate(done.error()) == "42P01") co_return precondition("no_schema", "The database is empty. Run `ovation migrate` first.");
+        if (pg::sqlstate(done.error()) == "42P01" || pg::sqlstate(done.error()) == "3F000") co_return precondition("no_schema", "The database is empty. Run `ovation migrate` first.");
         co_return done.error();
     }
     for (const auto& m : migrations()) {

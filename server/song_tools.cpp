@@ -80,16 +80,18 @@ int import_songs(const config& c, const song_arguments& a) {
     tool t(c);
     songs::import_options options{c.media_root, a.encoding, keys_of(a.keys)};
     int bad = 0;
+    std::string first;
     const auto files = run(t.context, songs::import_songs(t.db, a.path, std::move(options), [&](const songs::imported& one) {
         print(one.file, one.deviations);
         if (one.outcome) std::cout << fmt::format("song {} from {}\n", one.outcome->value, one.file) << std::flush;
         else {
-            ++bad;
+            if (++bad == 1) first = fmt::format("{}: {}", one.file, one.outcome.error().message);
             std::cout << fmt::format("refused {}: {}\n", one.file, one.outcome.error().message);
         }
     }));
     if (files == 0) throw failed{fmt::format("There is no .txt or .lrc file in {}.", a.path)};
     std::cout << fmt::format("{} imported, {} refused\n", files - bad, bad);
+    if (bad > 0) std::cerr << fmt::format("{} of {} songs were refused; the first: {}\n", bad, files, first);
     return bad == 0 ? 0 : 1;
 }
 

@@ -1,10 +1,11 @@
-// What the one-shot subcommands share: a loop, a small pool, and a failure that is one sentence for the person at the shell.
+// What the one-shot subcommands share: a loop, a small pool on a schema that fits, and a failure that is one sentence for the person at the shell.
 #pragma once
 #include <optional>
 #include <string>
 
 #include "base/config.hpp"
 #include "base/pg.hpp"
+#include "server/schema.hpp"
 
 namespace ovation::server {
 
@@ -29,8 +30,11 @@ T run(asio::io_context& context, awaitable<result<T>> body) {
     if constexpr (!std::is_void_v<T>) return std::move(**out);
 }
 
+enum class schema { must_fit, any };
 struct tool {
-    explicit tool(const config& c) : db(context, c.database, 2) {}
+    explicit tool(const config& c, schema which = schema::must_fit) : db(context, c.database, 2) {
+        if (which == schema::must_fit) run(context, check_schema(db));
+    }
     asio::io_context context{1};
     pg::pool db;
 };

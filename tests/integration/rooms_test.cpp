@@ -46,15 +46,15 @@ struct fake_routes final : route_maker {
     awaitable<result<route_id>> make(channel_id, user_id, bool) override { co_return route_id(11); }
 };
 struct fake_journal final : journal_view {
-    awaitable<result<std::vector<v1::GiftShown>>> gifts_since(room_id, entry_seq after, int) override {
+    awaitable<result<missed_gifts>> gifts_since(room_id, entry_seq after, int) override {
         if (while_reading) {
             co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
             std::exchange(while_reading, {})();
             co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
         }
-        std::vector<v1::GiftShown> out;
+        missed_gifts out;
         for (const auto& g : books)
-            if (g.entry_seq() > after.value) out.push_back(g);
+            if (g.entry_seq() > after.value) out.gifts.push_back(g);
         co_return out;
     }
     entry_seq announced() override { return {}; }
@@ -113,7 +113,7 @@ public:
         facts.channel = channel_id(1);
         facts.agent = agent;
         room_ = on_core([&] {
-            return std::make_shared<rooms::room>(room_parts{all_.at(0), clock, &framed, routes_, journal, gifts_, supporters_, wallets_, numbers_, words_, chat_rate_}, std::move(facts));
+            return std::make_shared<rooms::room>(room_parts{all_.at(0), clock, &framed, routes_, journal, gifts_, supporters_, wallets_, shelf_, workers_, numbers_, words_, chat_rate_}, std::move(facts));
         });
     }
     ~house() {
@@ -148,7 +148,7 @@ public:
         who.user = user;
         who.name = "User " + std::to_string(user.value);
         seat s{pipes_.emplace_back(std::make_shared<fake_pipe>()), nullptr, {}, {}};
-        s.who = std::make_shared<member>(who, encoding::proto, *s.pipe, !request.no_media(), buffer_ms);
+        s.who = std::make_shared<member>(who, encoding::proto, *s.pipe, !request.no_media(), buffer_ms, request.low_rate());
         if (auto entered = wait(room_->enter(s.who, std::move(request), 1)); !entered) return entered.error();
         take(s);
         REQUIRE(s.seen.front().has_welcome());
@@ -236,7 +236,7 @@ public:
         on_core([] {});
     }
     void restored(std::int64_t performance, std::int64_t position) {
-        on_core([&] { room_->resume_show(performance_id(performance), 1, "title", "artist", true, position); });
+        on_core([&] { room_->resume_show(performance_id(performance), 1, "title", "artist", true, position, 0); });
     }
     void tick() {
         on_core([&] { room_->tick(clock.steady_ms()); });
@@ -287,6 +287,8 @@ private:
     fake_gifts gifts_;
     fake_supporters supporters_;
     fake_wallets wallets_;
+    worker_pool workers_{1, 16};
+    songs::shelf shelf_{"/nowhere", workers_};
     room_metrics numbers_{registry.make_counter("a", ""), registry.make_counter("dropped", ""), registry.make_counter("c", ""), registry.make_gauge("d", ""), registry.make_gauge("e", "")};
     std::vector<std::string> words_;
     rate_limiter<user_id> chat_rate_;

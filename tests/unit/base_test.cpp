@@ -28,7 +28,9 @@ TEST_CASE("text: characters are counted in valid UTF-8 only, disguises are seen"
     CHECK_FALSE(text::characters("\xed\xa0\x80"));
     CHECK(text::has_control("a\tb"));
     CHECK(text::has_control("a\xe2\x80\xae" "b"));
+    CHECK(text::has_control("a\xd8\x9c" "b"));  // U+061C
     CHECK_FALSE(text::has_control("晚上好"));
+    CHECK_FALSE(text::has_control("مساء"));
     CHECK(text::trim("  a b \n") == "a b");
 }
 TEST_CASE("rate limiter: a burst, then the rate, and an honest hint") {

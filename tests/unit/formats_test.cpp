@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/text.hpp"
 #include "songs/encoding.hpp"
 #include "songs/lrc.hpp"
 
@@ -148,4 +149,12 @@ TEST_CASE("lrc: times, repeats, offset, words, voices, clearing") {
 TEST_CASE("search: pinyin, its initials, accents") {
     const auto s = search_text("茉莉花", "Édith");
     for (const char* found : {"茉莉花", "molihua", "mlh", "mo li hua", "edith"}) CHECK(s.find(search_form(found)) != std::string::npos);
+}
+
+// A word that began with a two-byte character left half of it in the initials, and PostgreSQL refused the row.
+TEST_CASE("search: initials are whole characters") {
+    const auto found = search_text("送别", "李叔同 · J. P. Ordway");
+    CHECK(ovation::text::characters(found));
+    CHECK(found.find(" sb ") != std::string::npos);
+    CHECK(found.find(" lstjpo") != std::string::npos);
 }

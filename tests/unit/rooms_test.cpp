@@ -24,7 +24,7 @@ TEST_CASE("outbox: the rest of a cut frame goes first, then gifts, state, sound,
     o.push(event_class::media, 0, bytes("media"), 0);
     o.push(event_class::state, 1, bytes("state"), 0);
     o.push(event_class::gift, 0, bytes("gift"), 0);
-    o.push_rest(bytes("abcdef"), 4, 0);
+    o.push_rest(event_class::chat, bytes("abcdef"), 4, 0);
     CHECK(drain(o, 1) == std::vector<std::string>{"ef", "gift", "state", "media", "chat"});
     CHECK(o.empty());
 }
@@ -59,4 +59,17 @@ TEST_CASE("outbox: gifts are never dropped; over 256 KiB or 10 s the listener mu
     o.push(event_class::gift, 0, bytes("y"), 0);
     CHECK(o.too_far_behind(0));
     CHECK(drain(o, 60'000).size() == 2);
+}
+TEST_CASE("outbox: the age of a gift counts while it is on its way, of another frame it does not") {
+    outbox o(650);
+    o.push(event_class::gift, 0, bytes("gift"), 0);
+    REQUIRE(o.front(0) != nullptr);
+    CHECK_FALSE(o.too_far_behind(limits::gift_class_behind_ms_max));
+    CHECK(o.too_far_behind(limits::gift_class_behind_ms_max + 1));
+    o.sent(4);
+    CHECK_FALSE(o.too_far_behind(limits::gift_class_behind_ms_max + 1));
+    o.push_rest(event_class::gift, bytes("gift"), 2, 0);
+    CHECK(o.too_far_behind(limits::gift_class_behind_ms_max + 1));
+    o.push_rest(event_class::state, bytes("stage"), 2, 0);
+    CHECK_FALSE(o.too_far_behind(limits::gift_class_behind_ms_max + 1));
 }

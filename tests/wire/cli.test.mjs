@@ -35,7 +35,7 @@ function ovation(args, env = {}) {
     });
   });
 }
-const internals = /terminate called|what\(\)|exception|std::|boost|asio|CLI::|toml::|nlohmann|\w+_error\b|\.[ch]pp\b|0x[0-9a-f]{6}|Assertion|SIG[A-Z]+|system:\d|generic:\d|\bat line 0\b|line 0:|^ERROR:/im;
+const internals = /terminate called|what\(\)|exception|std::|boost|asio|CLI::|toml::|nlohmann|\w+_error\b|\.[ch]pp\b|0x[0-9a-f]{6}|Assertion|\bSIG[A-Z]+|system:\d|generic:\d|\bat line 0\b|line 0:|^ERROR:/im;
 const logLine = /^\d{4}-\d\d-\d\dT[\d:.]+\S* (debug|info|warning|error) /;
 
 /** Not 0, no signal, and on stderr one sentence (a parser's own may have a second line: where the help is). */

@@ -57,6 +57,16 @@ describe('operating.md', () => {
   });
 });
 
+describe('formats.md', () => {
+  test('has each deviation that the readers name, and no other', () => {
+    const text = ['ultrastar', 'lrc', 'import'].map((n) => readFileSync(path.join(top, 'songs', `${n}.cpp`), 'utf8')).join('\n');
+    const given = new Set([...text.matchAll(/(?:note_deviation|deviates)\((?:\w+ \? )?"(\w+)"(?: : "(\w+)")?|deviations\.push_back\(\{\w+, "(\w+)"/g)].flatMap((m) => m.slice(1).filter(Boolean)));
+    const written = new Set(page('formats.md').split('\n').filter((l) => l.startsWith('| `')).flatMap((l) => [...cells(l)[0].matchAll(/`([a-z_]+)`/g)].map((m) => m[1])));
+    assert.ok(given.size > 25);
+    assert.deepEqual([...written].sort(), [...given].sort());
+  });
+});
+
 describe('wire.md', () => {
   const option = { rpc: registry.getExtension('ovation.v1.access'), live: registry.getExtension('ovation.v1.live_access') };
   const wordOf = (kind, n, cut) => registry.getEnum(`ovation.v1.${kind}`).value[n].name.slice(cut).toLowerCase().replaceAll('_', ' ');
@@ -91,7 +101,7 @@ describe('wire.md', () => {
     const given = new Set([...text.matchAll(/\b(?:denied|precondition|exhausted|unavailable|unauthenticated)\(\s*"([a-z_]+)"/g), ...text.matchAll(/\breason = "([a-z_]+)"/g)].map((m) => m[1]));
     for (const always of ['invalid_argument', 'not_found', 'internal']) given.add(always);
     // What only the command line says, and what is answered in another way.
-    for (const local of ['no_schema', 'schema_too_old', 'schema_too_new', 'migration_changed', 'disk_full', 'no_ffmpeg']) given.delete(local);
+    for (const local of ['no_schema', 'schema_too_old', 'schema_too_new', 'migration_changed', 'not_the_owner', 'disk_full', 'no_ffmpeg']) given.delete(local);
     for (const inside of ['redis_absent', 'redis_lost', 'redis_refused', 'boards_refilled']) given.delete(inside);
     const rows = wire.slice(wire.indexOf('| reason'), wire.indexOf('## Live')).split('\n').filter((l) => l.startsWith('| `'));
     const written = new Set(rows.flatMap((l) => [...cells(l)[0].matchAll(/`([a-z_]+)`/g)].map((m) => m[1])));

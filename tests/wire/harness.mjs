@@ -100,6 +100,8 @@ export async function startServer({ flags = [], songs = true, prepare } = {}) {
     const hard = setTimeout(() => child.kill('SIGKILL'), stopMs);
     await ended;
     clearTimeout(hard);
+    // A sanitizer's finding while stopping shows nowhere else.
+    if (child.exitCode) throw new Error(`the server ended with ${child.exitCode}: ${log.slice(-4_000)}`);
   };
   const launch = (port) => {
     child = spawn(bin, ['serve', '--demo', '--port', String(port), '--database', database, '--media-root', media, '--web-root', web, ...flags], { cwd: top, env, stdio: ['ignore', 'pipe', 'pipe'] });
@@ -124,9 +126,12 @@ export async function startServer({ flags = [], songs = true, prepare } = {}) {
     });
   };
   const stop = async () => {
-    await end();
-    await run('dropdb', ['-h', pg, '-U', 'owner', '--if-exists', '--force', name], { env });
-    await fs.rm(base, { recursive: true, force: true });
+    try {
+      await end();
+    } finally {
+      await run('dropdb', ['-h', pg, '-U', 'owner', '--if-exists', '--force', name], { env });
+      await fs.rm(base, { recursive: true, force: true });
+    }
   };
 
   try {

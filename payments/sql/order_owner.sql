@@ -1,1 +1,0 @@
-select user_id from payments.top_up where id = $1
