@@ -123,7 +123,7 @@ result<void> reader::headers_done() {
         auto rest = std::string_view(version);
         const auto major = take_number(rest);
         if (!major || *major < 0 || *major > 2) return invalid("#VERSION", "\"" + version + "\": versions 0, 1 and 2 can be read.");
-        if (*major == 2 && !options_.take_version_2) return invalid("#VERSION", "2.x is an unpublished draft; read it with --version-2 if you must.");
+        if (*major == 2 && !options_.take_version_2) return invalid("#VERSION", "2.x is an unpublished draft; save the song as 1.x.");
         legacy_ = *major == 0;
     }
     for (const char* key : {"TITLE", "ARTIST", "BPM"})

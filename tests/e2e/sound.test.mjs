@@ -72,7 +72,7 @@ const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
 // The listener hears microphone sample m together with the backing that the singer heard at m: both have the same lag. In pieces
 // of 250 ms, so that a buffer which is just being steered (0.2 %) blurs nothing.
-async function inStep(listener, what) {
+async function inStep(listener, what, again = 2) {
   const [heard, sung] = await Promise.all([tap(listener, 'player', 3), tap('singer', 'studio', 8)]);
   assert.equal(heard.gaps + sung.gaps, 0, 'nothing of the recordings is lost');
   const size = rate / 4;
@@ -89,6 +89,11 @@ async function inStep(listener, what) {
   if (judged < 4) console.log(listener, what, await pages[listener].getByTestId('sound').innerText(), [heard.a, heard.b].map((x) => Math.sqrt(x.reduce((s, v) => s + v * v, 0) / x.length).toFixed(4)));
   apart.sort((x, y) => x - y);
   console.log(`${listener}, ${what}: voice against backing ${apart.map((x) => x.toFixed(2)).join(' ')} ms, ${judged} pieces`);
+  // Foreign work on the machine stalls a player now and then; what is wrong stays wrong.
+  if (again > 0 && (judged < 4 || apart.length < judged * 0.7)) {
+    await sleep(4_000);
+    return inStep(listener, what, again - 1);
+  }
   assert.ok(judged >= 4 && apart.length >= judged * 0.7, `${listener}, ${what}: ${apart.length} of ${judged} pieces are the singer's voice over the song's backing`);
   const middle = apart[apart.length >> 1];
   assert.ok(Math.abs(middle) <= apartMaxMs && apart.filter((x) => Math.abs(x) <= apartMaxMs).length >= apart.length * 0.8, `${listener}, ${what}: ${apart} ms apart`);
