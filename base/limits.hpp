@@ -47,6 +47,7 @@ inline constexpr std::int64_t send_cap_coins = 200'000;
 inline constexpr std::int64_t hold_above_coins = 50'000;
 inline constexpr std::int64_t daily_limit_coins = 200'000;
 inline constexpr std::int64_t daily_limit_coins_max = 100'000'000;
+inline constexpr std::int64_t free_gift_after_ms = 600'000;
 inline constexpr std::int64_t combo_window_ms = 3'000;
 inline constexpr std::size_t ledger_batch_max = 4'000;
 inline constexpr std::size_t ledger_queue_max = 20'000;

@@ -29,7 +29,7 @@ awaitable<result<std::shared_ptr<const catalogue>>> catalogue::load(pg::pool& db
         listed.set_price_version(one.version);
         listed.clear_quantities();
         for (const int q : quantities)
-            if (q * one.price_coins <= limits::send_cap_coins) listed.add_quantities(q);
+            if (q * one.price_coins <= limits::send_cap_coins && (one.price_coins > 0 || q == 1)) listed.add_quantities(q);
     }
     std::ranges::sort(*out->listing_.mutable_gifts(), {}, [](const v1::Gift& g) { return std::pair(g.price_coins(), g.id()); });
     co_return std::shared_ptr<const catalogue>(std::move(out));

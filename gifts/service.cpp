@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/log.hpp"
 #include "base/money.hpp"
 #include "gifts/sql.hpp"
 
@@ -56,7 +57,45 @@ awaitable<result<void>> service::load() {
     co_return result<void>{};
 }
 
-awaitable<result<v1::ListGiftsResponse>> service::list(granted, v1::ListGiftsRequest) { co_return gifts()->listing(); }
+awaitable<result<v1::ListGiftsResponse>> service::list(granted who, v1::ListGiftsRequest) {
+    auto out = gifts()->listing();
+    if (who.user()) {
+        OVATION_CO_TRY(auto r, co_await p_.all.db().query(sql::free_left, pg::with(who.user(), p_.time_zone)));
+        out.set_free_left(static_cast<int>(r.number(0, 0)));
+    }
+    co_return out;
+}
+
+awaitable<void> service::watched(user_id user) {
+    if (auto earned = co_await p_.all.db().query(sql::free_earn, pg::with(user, p_.time_zone)); !earned) log::warn("gifts", "free_gift_not_earned", "user_id={} err={}", user.value, log::quoted(earned.error().message));
+}
+
+// No coins, no entry: counted by day, shown in the room, on no board.
+awaitable<result<v1::SendGiftResponse>> service::send_free(granted who, v1::SendGiftRequest request, uuid key) {
+    if (request.quantity() != 1) co_return invalid("quantity", "a free gift is given one at a time.");
+    OVATION_CO_TRY(const auto stage, co_await p_.routes.route_of(room_id(request.room_id()), user_id(request.to_singer_id())));
+    auto r = co_await p_.all.db().query(sql::free_send, pg::with(key.text(), who.user(), request.gift_id(), request.room_id(), stage.singer, p_.time_zone));
+    const bool twin = !r && pg::sqlstate(r.error()) == "23505";  // the same key at the same moment: its first send stands
+    if (!r && !twin) co_return r.error();
+    v1::SendGiftResponse out;
+    out.set_replayed(twin || !r->null(0, 2));
+    if (!twin && !r->null(0, 2) && !r->boolean(0, 3)) co_return refusal(ledger::status::key_reused);
+    if (out.replayed()) co_return out;
+    if (r->null(0, 0)) co_return precondition("no_free_gift", "You have no free gift left today. Ten minutes of listening give one, up to ten a day.");
+    auto shown = std::make_shared<v1::GiftShown>();
+    shown->set_user_id(who.user().value);
+    shown->set_name(who.who().name);
+    shown->set_gift_id(request.gift_id());
+    shown->set_quantity(1);
+    shown->set_combo_id(-r->number(0, 0));  // none of the ledger's
+    shown->set_combo_total(1);
+    shown->set_singer_id(stage.singer.value);
+    shown->set_performance_id(stage.performance.value);
+    if (stage.song_position) shown->set_song_position(*stage.song_position);
+    shown->set_at_ms(p_.clock.now_ms());
+    p_.display.show(room_id(request.room_id()), std::move(shown));
+    co_return out;
+}
 
 awaitable<result<v1::SendGiftResponse>> service::send(granted who, v1::SendGiftRequest request) {
     // Static checks.
@@ -72,12 +111,15 @@ awaitable<result<v1::SendGiftResponse>> service::send(granted who, v1::SendGiftR
     const auto price_coins = checked_multiply(asked->price_coins, request.quantity());
     if (!price_coins || *price_coins > limits::send_cap_coins)
         co_return invalid("quantity", fmt::format("one send is at most {} coins.", limits::send_cap_coins));
+    const bool free = asked->price_coins == 0;
     if (const auto wait = sends_.take(who.user()); wait > 0) co_return exhausted("too_many_gifts", "Too many gifts at once. Nothing was charged; try again in a moment.", wait);
     if (who.who().deadline_ms != 0 && p_.clock.steady_ms() >= who.who().deadline_ms) {
         fault late = unavailable("deadline_exceeded", "The time was over before the gift was paid. Nothing was charged.");
         late.kind = code::deadline_exceeded;
         co_return late;
     }
+
+    if (free) co_return co_await send_free(std::move(who), std::move(request), *key);
 
     // What may refuse a new key but not a known one: the ledger then only looks the key up.
     std::optional<fault> if_new;
@@ -122,7 +164,11 @@ awaitable<result<v1::GetGiftSendResponse>> service::get_send(granted who, v1::Ge
     const bool waiting = p_.queue.in_flight(*key);
     // Only the writer can say "not found"; another node would be reading behind it.
     if (!p_.queue.is_writer()) co_return unavailable("not_the_writer", "This cannot be answered at the moment. Ask again.");
-    OVATION_CO_TRY(auto r, co_await p_.all.db().query(sql::gift_by_key, pg::with(key->text(), who.user())));
+    std::vector<pg::request> both;
+    both.push_back({&sql::gift_by_key, pg::with(key->text(), who.user())});
+    both.push_back({&sql::free_by_key, pg::with(key->text(), who.user())});
+    OVATION_CO_TRY(auto found, co_await p_.all.db().run(std::move(both)));
+    const auto& r = found[0];
     v1::GetGiftSendResponse out;
     if (!r.empty()) {
         out.set_state(v1::GIFT_SEND_STATE_DONE);
@@ -133,6 +179,9 @@ awaitable<result<v1::GetGiftSendResponse>> service::get_send(granted who, v1::Ge
         s.set_gift_only_coins(r.number(0, 3) / micros_per_coin);
         s.set_bonus_coins(r.number(0, 4) / micros_per_coin);
         s.set_replayed(true);
+    } else if (!found[1].empty()) {
+        out.set_state(v1::GIFT_SEND_STATE_DONE);
+        out.mutable_result()->set_replayed(true);
     } else {
         out.set_state(waiting ? v1::GIFT_SEND_STATE_IN_FLIGHT : v1::GIFT_SEND_STATE_NOT_FOUND);
     }

@@ -33,6 +33,8 @@ struct service_parts {
     const clock_source& clock;
     route_source& routes;
     boards& ranking;
+    gift_display& display;
+    std::string time_zone;
     double rate_factor = 1;
 };
 
@@ -51,11 +53,15 @@ public:
         std::vector<v1::GiftShown> gifts;
         bool older = false;  // there are others, shown more than ten minutes ago
     };
+    // Ten minutes of listening earn a free gift.
+    awaitable<void> watched(user_id user);
+
     // Gifts of a room after a sequence, oldest first, for a client that comes back.
     awaitable<result<shown>> shown_since(room_id room, entry_seq after, int limit);
 
 private:
     std::shared_ptr<const catalogue> gifts() const { return std::atomic_load(&catalogue_); }
+    awaitable<result<v1::SendGiftResponse>> send_free(granted who, v1::SendGiftRequest request, uuid key);
     service_parts p_;
     std::shared_ptr<const catalogue> catalogue_;
     rate_limiter<user_id> sends_;

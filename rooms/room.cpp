@@ -214,7 +214,26 @@ awaitable<void> room::refresh_supporters() {
     publish(event_class::state, key_supporters, std::move(f));
 }
 
+// Ten minutes of a show earn a free gift, whichever pages they were heard in.
+void room::count_listening(std::int64_t now) {
+    if (facts_.shown.show_id() == 0) return listening_since_ms_.clear();
+    std::unordered_set<user_id> here;
+    for (const auto& m : members_)
+        if (m->who.user && m->out && !is_singer(m->who.user)) here.insert(m->who.user);
+    std::erase_if(listening_since_ms_, [&](const auto& entry) { return !here.contains(entry.first); });
+    for (const auto user : here) {
+        auto& since = listening_since_ms_.try_emplace(user, now).first->second;
+        if (now - since < limits::free_gift_after_ms) continue;
+        since = now;
+        spawn("watched", p_.gifts.watched(user));
+    }
+}
+
 void room::tick(std::int64_t now) {
+    if (now - counted_at_ms_ >= 1'000) {
+        counted_at_ms_ = now;
+        count_listening(now);
+    }
     const auto count = static_cast<std::int32_t>(members_.size());
     if (count != shown_listeners_ && now - presence_at_ms_ >= presence_every_ms) {
         shown_listeners_ = count;

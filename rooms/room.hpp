@@ -185,7 +185,10 @@ private:
     route_id route_;
     std::int64_t saved_at_ms_ = 0;
 
+    void count_listening(std::int64_t now);
+    std::unordered_map<user_id, std::int64_t> listening_since_ms_;  // of logged-in members, while a show is open
     std::int32_t shown_listeners_ = -1;
+    std::int64_t counted_at_ms_ = 0;
     std::int64_t presence_at_ms_ = 0;
     bool supporters_stale_ = true;
     std::int64_t supporters_at_ms_ = 0;

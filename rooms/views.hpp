@@ -38,6 +38,8 @@ class gift_counter {
 public:
     virtual ~gift_counter() = default;
     virtual awaitable<result<v1::SendGiftResponse>> send(granted who, v1::SendGiftRequest request) = 0;
+    // A member has listened to a show for another `limits::free_gift_after_ms`.
+    virtual awaitable<void> watched(user_id user) = 0;
 };
 
 class supporters_view {

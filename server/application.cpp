@@ -88,6 +88,7 @@ struct journal_of_gifts final : rooms::journal_view {
 struct counter_of_gifts final : rooms::gift_counter {
     explicit counter_of_gifts(gifts::service& s) : gifts(s) {}
     awaitable<result<v1::SendGiftResponse>> send(granted who, v1::SendGiftRequest request) override { return gifts.send(std::move(who), std::move(request)); }
+    awaitable<void> watched(user_id user) override { return gifts.watched(user); }
     gifts::service& gifts;
 };
 struct supporters_of_boards final : rooms::supporters_view {
@@ -153,7 +154,7 @@ struct application::parts {
           contracts(channel_service),
           announcer(clock, display),
           ranking(all.at(0), options.time_zone, options.redis, registry),
-          gift_service({all, queue, clock, stage_routes, ranking, factor()}),
+          gift_service({all, queue, clock, stage_routes, ranking, display, options.time_zone, factor()}),
           journal(gift_service, announcer),
           gift_counter(gift_service),
           supporters(all, ranking),

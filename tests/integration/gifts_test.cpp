@@ -30,7 +30,10 @@ struct one_stage final : route_source {
     std::array<route_id, 2> route;
 };
 struct no_display final : gift_display {
-    void show(room_id, std::shared_ptr<const v1::GiftShown>) override {}
+    void show(room_id, std::shared_ptr<const v1::GiftShown> gift) override {
+        if (gift->entry_seq() == 0) free.push_back(*gift);
+    }
+    std::vector<v1::GiftShown> free;
 };
 
 granted as(user_id user) {
@@ -50,7 +53,7 @@ public:
           all(1, db.app(), 4),
           announcer_(clock, display_),
           ranking(all.at(0), zone, "", registry),
-          service_({all, queue, clock, stage_, ranking, 1000}),
+          service_({all, queue, clock, stage_, ranking, display_, zone, 1000}),
           books_(all, queue, zone) {
         db.as_owner("insert into identity.users (subject, display_name, show_on_boards) select 'u' || n, 'User ' || n, true from generate_series(1, 9) n");
         queue.observe(announcer_);
@@ -100,6 +103,14 @@ public:
     }
     result<v1::SendGiftResponse> send(user_id who, gift_id gift, int quantity) { return send(who, gift, quantity, key()); }
     std::string reason(const result<v1::SendGiftResponse>& r) { return r ? (r->replayed() ? "replayed" : "posted") : r.error().reason; }
+    void listened(user_id who) {
+        wait([](gifts::service& s, user_id u) -> awaitable<bool> {
+            co_await s.watched(u);
+            co_return true;
+        }(service_, who));
+    }
+    int free_left(user_id who) { return must(service_.list(as(who), {})).free_left(); }
+    const std::vector<v1::GiftShown>& shown_free() { return display_.free; }
     v1::GetWalletResponse limit(user_id who, std::int64_t coins) {
         v1::SetDailyLimitRequest r;
         r.set_daily_limit_coins(coins);
@@ -356,4 +367,33 @@ TEST_CASE("boards: counted again they are what they were, and go on") {
     for (int i = 0; i < 200 && s.db.number("select seq from gifts.board_cursor") < s.db.number("select seq from ledger.head"); ++i) std::this_thread::sleep_for(20ms);
     CHECK(s.db.number("select sum(coins) from gifts.board_bucket where scope = 1 and subject = 1") == before + 100);
     CHECK(s.db.number("select sum(price) / 10000 from ledger.gift") == before + 100);
+}
+
+TEST_CASE("gifts: a free one is earned by listening, at most ten a day, never an entry, shown once") {
+    shop s;
+    s.db.as_owner("insert into channels.channel (agent_id, name) values (9, 'c'); insert into rooms.room (channel_id, singer_id, name) values (1, 1, 'r')");
+    constexpr gift_id applause(12);
+    const auto head = s.db.number("select seq from ledger.head");
+    CHECK(s.reason(s.send(anna, applause, 1)) == "no_free_gift");
+    s.listened(anna);
+    s.listened(anna);  // at the same moment from another page
+    CHECK(s.free_left(anna) == 1);
+    const auto key = s.key();
+    const auto first = s.send(anna, applause, 1, key);
+    CHECK(s.reason(first) == "posted");
+    CHECK(first->entry_seq() == 0);
+    CHECK(s.reason(s.send(anna, applause, 1, key)) == "replayed");
+    CHECK(s.reason(s.send(bert, applause, 1, key)) == "key_reused");
+    CHECK(s.reason(s.send(anna, applause, 1)) == "no_free_gift");
+    CHECK(s.reason(s.send(anna, applause, 10)) == "invalid_argument");
+    for (int i = 0; i < 15; ++i) {
+        s.db.as_owner("update gifts.free_gift set earned_at = now() - interval '10 minutes'");
+        s.listened(anna);
+    }
+    CHECK(s.free_left(anna) == 9);
+    for (int i = 0; i < 9; ++i) CHECK(s.reason(s.send(anna, applause, 1)) == "posted");
+    CHECK(s.reason(s.send(anna, applause, 1)) == "no_free_gift");
+    CHECK(s.shown_free().size() == 10);
+    CHECK(s.db.number("select seq from ledger.head") == head);
+    CHECK(s.board(v1::BOARD_SCOPE_ROOM, 1, v1::BOARD_SUBJECT_SENDER).rows_size() == 0);
 }

@@ -63,6 +63,11 @@ struct fake_journal final : journal_view {
 };
 struct fake_gifts final : gift_counter {
     awaitable<result<v1::SendGiftResponse>> send(granted, v1::SendGiftRequest) override { co_return v1::SendGiftResponse(); }
+    awaitable<void> watched(user_id user) override {
+        earned.push_back(user);
+        co_return;
+    }
+    std::vector<user_id> earned;
 };
 struct fake_supporters final : supporters_view {
     awaitable<result<v1::Supporters>> top_today(room_id) override { co_return v1::Supporters(); }
@@ -141,6 +146,11 @@ public:
         auto done = asio::co_spawn(all_.at(0).context, std::move(body), asio::use_future);
         if (done.wait_for(20s) != std::future_status::ready) throw std::runtime_error("the coroutine did not end in time");
         return done.get();
+    }
+
+    std::vector<user_id> earned() {
+        on_core([] {});
+        return on_core([&] { return gifts_.earned; });
     }
 
     result<seat> try_enter(user_id user, v1::Enter request = {}, std::int64_t buffer_ms = 0) {
@@ -743,4 +753,25 @@ TEST_CASE("behind: 256 KiB of gifts are kept, more close the socket with 4008") 
     CHECK(h.closed(slow) == close_behind);
     CHECK(h.closed(quick) == 0);
     CHECK(gifts_in(h.take(quick)) == std::vector<std::int64_t>{1, 2, 3, 4, 5, 6});
+}
+
+TEST_CASE("room: ten minutes of an open show are told once for each listener, whatever pages they have") {
+    house h;
+    auto one = h.enter(user_id(5));
+    auto two = h.enter(user_id(5));
+    auto guest = h.enter(user_id());
+    auto own = h.enter(singer);
+    const auto pass = [&](std::int64_t ms) {
+        for (std::int64_t t = 0; t < ms; t += 30'000) {
+            h.clock.advance(std::min<std::int64_t>(30'000, ms - t));
+            h.tick();
+        }
+    };
+    h.tick();
+    pass(limits::free_gift_after_ms - 1);
+    CHECK(h.earned().empty());
+    pass(1'001);
+    CHECK(h.earned() == std::vector{user_id(5)});
+    pass(limits::free_gift_after_ms + 1'000);
+    CHECK(h.earned().size() == 2);
 }

@@ -1,7 +1,7 @@
 // Media messages to samples on one clock (design: "A voice"). The first publisher's media time is the clock of the ring; a second
 // one is placed by the song position. Each segment {from, offset} has a backing decoder of its own; what it gives before the
 // segment's begin or behind its end is clipped.
-import type { Media } from '../gen/ovation/v1/live_pb';
+import type { Heard } from './media';
 import { makeDecoder, stereo, type Decoder } from './decode';
 import { packet, type FromWorker, type ToPlayer } from './messages';
 
@@ -93,9 +93,9 @@ export class Listener {
     this.post({ t: 'restart' });
   }
 
-  take(m: Media) {
-    const position = m.songPosition === undefined ? null : Number(m.songPosition);
-    let at = Number(m.mediaTime);
+  take(m: Heard) {
+    const position = m.songPosition;
+    let at = m.mediaTime;
     if (this.clockOf === null) this.clockOf = m.publisherId;
     let voice = this.voices.get(m.publisherId);
     const leads = m.publisherId === this.clockOf;

@@ -1,9 +1,8 @@
 // The room's socket, off the main thread: media goes from here straight to the player's worklet, and from the microphone's
 // worklet straight to the wire, whatever the page is doing. Everything else is handed to the page.
-import { fromBinary } from '@bufbuild/protobuf';
-import { ServerFrameSchema } from '../gen/ovation/v1/live_pb';
 import { chooseDecoder } from './decode';
 import { Listener } from './listen';
+import { readMedia } from './media';
 import type { Captured, FromWorker, ToPlayer, ToWorker } from './messages';
 import type { Publisher } from './publish';
 
@@ -30,10 +29,8 @@ function open(url: string) {
     const bytes = new Uint8Array(e.data as ArrayBuffer);
     if (!isMedia(bytes)) return tell({ t: 'frame', bytes }, [bytes.buffer]);
     if (!player) return;
-    const body = fromBinary(ServerFrameSchema, bytes).body;
-    if (body.case !== 'media') return;
-    const media = body.value;
-    order = order.then(() => listener.take(media));
+    const media = readMedia(bytes);
+    if (media) order = order.then(() => listener.take(media));
   };
   made.onclose = (e) => made === socket && tell({ t: 'closed', code: e.code, reason: e.reason });
 }

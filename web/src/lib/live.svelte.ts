@@ -230,7 +230,7 @@ export class LiveRoom {
   async sendGift(key: string, giftId: bigint, quantity: number, priceVersion: number): Promise<SendGiftResponse> {
     const f = await this.ask({ case: 'sendGift', value: { key, roomId: this.roomId, giftId, quantity, priceVersion } as never });
     if (f.body.case !== 'giftSent') throw new Refusal('', 'unknown');
-    this.balance = f.body.value.balanceCoins;
+    if (f.body.value.entrySeq !== 0n) this.balance = f.body.value.balanceCoins;
     return f.body.value;
   }
   takeStage = () => this.ask({ case: 'takeStage', value: {} as never });
