@@ -7,6 +7,7 @@ import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
 import { password, startServer, top, until } from '../wire/harness.mjs';
 import { bufferOf, lag, wav } from './signal.mjs';
 import { startProxy } from './proxy.mjs';
@@ -16,7 +17,7 @@ const rate = 48_000;
 const apartMaxMs = 5; // voice against backing
 const songSeconds = 240;
 const toneAt = (second) => 300 * 2 ** ((second * 7) % 240 / 120);
-let server, proxy, folder, song;
+let server, proxy, folder, song, scripts;
 const browsers = [];
 const pages = {};
 
@@ -48,6 +49,9 @@ async function open(browser, name, at, handle, storage = {}) {
   const context = await browser.newContext({ locale: 'en-US', viewport: { width: 1440, height: 900 }, bypassCSP: true });
   await context.addInitScript({ path: path.join(top, 'tests/e2e/tap.js') });
   await context.addInitScript((kept) => { for (const [k, v] of Object.entries(kept)) localStorage.setItem(k, v); }, storage);
+  context.on('response', async (r) => {
+    if (new URL(r.url()).pathname.endsWith('.js')) scripts?.set(r.url(), await r.body().catch(() => Buffer.alloc(0)));
+  });
   const page = await context.newPage();
   page.setDefaultTimeout(15_000);
   page.on('pageerror', (e) => assert.fail(`${name}: ${e.message}`));
@@ -153,9 +157,15 @@ test('the lyrics are within 25 ms of what the listener hears', async () => {
   assert.ok(errors.length > 10);
   assert.ok(Math.abs(middle) <= 25, `median ${middle} ms`);
 });
-test('who comes late hears the right place', async () => {
+test('who comes late hears the right place, and loaded at most 90 kB of script before that', async () => {
+  scripts = new Map();
   await open(browsers[1], 'late', pages.early.url());
   await pages.late.locator('[data-testid=sound][data-state=live]').waitFor();
+  const sizes = [...scripts].map(([url, bytes]) => [path.basename(url), gzipSync(bytes, { level: 9 }).length]);
+  const total = sizes.reduce((s, [, n]) => s + n, 0);
+  console.log(`scripts before the first sound, gzipped: ${total} bytes: ${sizes.map(([n, s]) => `${n} ${s}`).join(', ')}`);
+  assert.ok(sizes.some(([n]) => n.startsWith('live.worker')) && sizes.some(([n]) => n.startsWith('player.worklet')), 'worker and worklet are counted');
+  assert.ok(total <= 90_000, `${total} bytes`);
   await sleep(5_500);
   await inStep('late', 'after a late join');
 });
