@@ -102,6 +102,7 @@ std::vector<float> render_voice(const std::vector<v1::LyricLine>& lines, std::in
     constexpr std::array<formant, 3> vowel{{{730, 110, 1.0}, {1090, 130, 0.5}, {2440, 180, 0.25}}};
     constexpr double attack_s = 0.02, release_s = 0.04, vibrato_hz = 5.5, nyquist_part = 7'500;
     std::vector<float> out(static_cast<std::size_t>(std::max<std::int64_t>(samples, 0)), 0.0f);
+    constexpr std::size_t table_size = 2'048;
     double phase = 0, before = 0;
     for (const auto& line : lines)
         for (const auto& s : line.syllables()) {
@@ -109,6 +110,13 @@ std::vector<float> render_voice(const std::vector<v1::LyricLine>& lines, std::in
             const double target = hertz(s.pitch() + options.cents / 100 + 12 * options.octaves);
             if (before == 0) before = target;
             const auto end = std::min<std::int64_t>(s.start() + s.length(), samples);
+            // One period of the note's harmonics under the vowel.
+            std::array<float, table_size + 1> period{};
+            for (int k = 1; k * target < nyquist_part && k <= 24; ++k) {
+                double level = 0.06 / k;
+                for (const auto& [centre, width, amount] : vowel) level += amount / k / (1 + std::pow((k * target - centre) / width, 2));
+                for (std::size_t i = 0; i <= table_size; ++i) period[i] += static_cast<float>(level * std::sin(2 * std::numbers::pi * k * static_cast<double>(i) / table_size));
+            }
             for (auto i = std::max<std::int64_t>(s.start(), 0); i < end; ++i) {
                 const double t = static_cast<double>(i - s.start()) / rate;
                 const double mix = std::min(1.0, t / std::max(1e-3, options.glide_s));
@@ -117,12 +125,10 @@ std::vector<float> render_voice(const std::vector<v1::LyricLine>& lines, std::in
                 phase += f / rate;
                 phase -= std::floor(phase);
                 const double envelope = std::min({1.0, t / attack_s, static_cast<double>(end - i) / rate / release_s});
-                double v = 0;
-                for (int k = 1; k * f < nyquist_part && k <= 24; ++k) {
-                    double level = 0.06 / k;
-                    for (const auto& [centre, width, amount] : vowel) level += amount / k / (1 + std::pow((k * f - centre) / width, 2));
-                    v += level * std::sin(2 * std::numbers::pi * phase * k);
-                }
+                const double place = phase * table_size;
+                const auto at = static_cast<std::size_t>(place);
+                const double part = place - static_cast<double>(at);
+                const double v = static_cast<double>(period[at]) * (1 - part) + static_cast<double>(period[at + 1]) * part;
                 out[static_cast<std::size_t>(i)] += static_cast<float>(0.35 * envelope * v);
             }
             before = target;
