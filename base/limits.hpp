@@ -28,6 +28,8 @@ inline constexpr std::int64_t idle_without_ping_ms = 30'000;
 inline constexpr std::int64_t http_keep_alive_ms = 60'000;
 
 inline constexpr std::size_t chat_characters_max = 200;
+inline constexpr std::size_t requests_per_user = 3;
+inline constexpr std::size_t requests_per_room = 100;
 inline constexpr std::size_t chat_kept = 50;
 inline constexpr std::size_t chat_behind_frames_max = 64;
 inline constexpr std::int64_t chat_behind_ms_max = 5'000;

@@ -62,6 +62,7 @@ awaitable<result<void>> room::welcome(member_ptr who, v1::Enter request, std::ui
     w.set_server_time_ms(p_.clock.now_ms());
     *w.mutable_room() = snapshot();
     *w.mutable_stage() = stage_now();
+    *w.mutable_queue() = queue_now();
     for (const auto& c : chat_) *w.add_chat() = c;
     w.set_resumed(asks);
     w.set_user_id(who->who.user.value);

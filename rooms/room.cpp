@@ -59,6 +59,9 @@ void room::handle(const member_ptr& who, granted proof, v1::ClientFrame command)
         case v1::ClientFrame::kPickSong: return spawn("pick_song", pick_song(who, request, command.pick_song()));
         case v1::ClientFrame::kControlSong: return control_song(who, request, command.control_song());
         case v1::ClientFrame::kMedia: return media(who, request, std::move(*command.mutable_media()));
+        case v1::ClientFrame::kRequestSong: return spawn("request_song", request_song(who, request, std::move(*command.mutable_request_song())));
+        case v1::ClientFrame::kCancelRequest: return cancel_request(who, request, command.cancel_request().id());
+        case v1::ClientFrame::kArrangeQueue: return arrange_queue(who, request, command.arrange_queue());
         case v1::ClientFrame::kSetStage: return set_stage(who, request, command.set_stage());
         case v1::ClientFrame::kSetQuality:
             who->low_rate = command.set_quality().low_rate();

@@ -13,6 +13,7 @@
 #include "ovation/v1/room.pb.h"
 #include "rooms/backing_feed.hpp"
 #include "rooms/member.hpp"
+#include "rooms/song_queue.hpp"
 #include "rooms/take.hpp"
 
 namespace ovation::rooms {
@@ -93,6 +94,8 @@ public:
     // After a restart: the show goes on when its singer comes back in time.
     void resume_show(performance_id performance, std::int64_t song, std::string title, std::string artist, bool public_domain, std::int64_t position, int key);
 
+    void restore_queue(const std::string& json);
+
     [[nodiscard]] bool is_singer(user_id user) const { return user && user.value == facts_.shown.singer_id(); }
     [[nodiscard]] bool is_staff(const caller& who) const;
     [[nodiscard]] v1::Room snapshot() const;
@@ -124,6 +127,13 @@ private:
     void leave_stage(const member_ptr& who, std::uint64_t request_id);
     awaitable<void> pick_song(member_ptr who, std::uint64_t request_id, v1::PickSong request);
     awaitable<result<void>> load_song(std::int64_t song, int key, songs::score_level level);
+    // requests.cpp
+    awaitable<void> request_song(member_ptr who, std::uint64_t request_id, v1::RequestSong request);
+    void cancel_request(const member_ptr& who, std::uint64_t request_id, std::int64_t id);
+    void arrange_queue(const member_ptr& who, std::uint64_t request_id, const v1::ArrangeQueue& request);
+    void publish_queue();
+    [[nodiscard]] v1::Queue queue_now() const;
+
     void set_stage(const member_ptr& who, std::uint64_t request_id, const v1::SetStage& request);
     void start_take();
     void end_take();
@@ -177,6 +187,9 @@ private:
     std::int64_t singer_until_ms_ = 0; // steady clock; 0: the singer is here
     std::uint32_t media_sequence_ = 0;
     std::deque<event> media_kept_;
+    song_queue queue_;
+    std::int64_t queue_version_ = 0;
+    std::int64_t song_length_ = 0;  // samples
     backing_feed backing_;
     std::shared_ptr<const songs::ultrastar_song> notes_;  // null: not scored
     std::string song_hash_;

@@ -95,6 +95,7 @@ awaitable<result<void>> room::load_song(std::int64_t song, int key, songs::score
     notes_ = std::move(notes);
     song_hash_ = r.string(0, 3);
     level_ = level;
+    song_length_ = r.number(0, 9);
     stage_.set_song_id(song);
     stage_.set_song_title(r.string(0, 0));
     stage_.set_song_artist(r.string(0, 1));
@@ -123,6 +124,7 @@ awaitable<void> room::pick_song(member_ptr who, std::uint64_t request_id, v1::Pi
     route_ = {};
     media_kept_.clear();
     set_position(0);
+    if (request.song_request_id() != 0 && queue_.sing(request.song_request_id(), p_.clock.now_ms())) publish_queue();
     start_take();
     publish_stage();
     settle();  // the singer knows the performance before the answer comes

@@ -240,9 +240,11 @@ public:
     void show(const v1::GiftShown& g) {
         on_core([&] { show_here(g); });
         on_core([] {});
+        on_core([] {});  // what a handler posts may come behind what another thread posts meanwhile: once more
     }
     void restrain(user_id user, v1::Moderation::Kind kind, std::int64_t until_ms) {
         on_core([&] { room_->restrained(user, "User", "a reason", until_ms, kind); });
+        on_core([] {});
         on_core([] {});
     }
     void restored(std::int64_t performance, std::int64_t position) {
