@@ -83,10 +83,22 @@ async function inStep(listener, what, again = 2) {
   const loud = (x) => Math.sqrt(x.reduce((a, v) => a + v * v, 0) / x.length) > 0.02;
   const apart = [];
   let judged = 0;
+  // Near where the last piece was; anywhere when it is not there.
+  const last = {};
+  const find = (piece, whole, at, which) => {
+    if (last[which] !== undefined) {
+      const from = Math.max(0, at - last[which] - rate / 4);
+      const near = lag(piece, whole.subarray(from, from + size + rate / 2));
+      if (near.strength > 0.7) return { lag: (last[which] = at - from + near.lag), strength: near.strength };
+    }
+    const found = lag(piece, whole);
+    if (found.strength > 0.7) last[which] = at + found.lag;
+    return { lag: at + found.lag, strength: found.strength };
+  };
   for (let at = 0; at + size <= heard.a.length; at += size) {
     const [a, b] = [heard.a.subarray(at, at + size), heard.b.subarray(at, at + size)];
     if (!loud(a) || !loud(b)) continue;
-    const [voice, backing] = [lag(a, sung.a), lag(b, sung.b)];
+    const [voice, backing] = [find(a, sung.a, at, 'voice'), find(b, sung.b, at, 'backing')];
     judged += 1;
     if (voice.strength > 0.7 && backing.strength > 0.7) apart.push(((voice.lag - backing.lag) / rate) * 1000);
   }

@@ -1,6 +1,6 @@
 // One live room: joining and resuming, and what the page shows of it. The socket itself lives in a worker (audio/live.worker.ts).
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { ClientFrameSchema, ControlSong_Action, ServerFrameSchema, Stage_State, type ChatMessage, type ClientFrame, type GiftShown, type LineScore, type ScoreTotal, type ServerFrame, type Stage } from '../gen/ovation/v1/live_pb';
+import { ArrangeQueue_Action, ClientFrameSchema, ControlSong_Action, ServerFrameSchema, Stage_State, type ChatMessage, type ClientFrame, type GiftShown, type LineScore, type Queue, type ScoreTotal, type ServerFrame, type Stage } from '../gen/ovation/v1/live_pb';
 import type { SendGiftResponse, BoardRow } from '../gen/ovation/v1/gift_pb';
 import type { Room } from '../gen/ovation/v1/room_pb';
 import type { FromWorker, ToWorker } from '../audio/messages';
@@ -39,6 +39,7 @@ export class LiveRoom {
   showOpen = $state(false);
   staff = $state(false);
   clockOffsetMs = 0;
+  queue = $state.raw<Queue | null>(null);
   lineScore = $state.raw<LineScore | null>(null);
   total = $state.raw<ScoreTotal | null>(null);
   player = $state.raw<Player | null>(null);
@@ -192,6 +193,7 @@ export class LiveRoom {
         this.setStage(w.stage);
         if (!w.resumed || w.reload) this.lines = w.chat.map((c) => this.chatLine(c));
         this.staff = w.staff;
+        this.queue = w.queue ?? null;
         if (w.balance) this.balance = w.balance.coins;
         this.state = 'live';
         this.attempt = 0;
@@ -215,6 +217,7 @@ export class LiveRoom {
         break;
       }
       case 'stage': this.setStage(b.value); break;
+      case 'queue': this.queue = b.value; break;
       case 'lineScore': this.lineScore = b.value; break;
       case 'scoreTotal': this.total = b.value; break;
       case 'presence': this.listeners = b.value.listeners; break;
@@ -234,9 +237,12 @@ export class LiveRoom {
     return f.body.value;
   }
   takeStage = () => this.ask({ case: 'takeStage', value: {} as never });
-  pickSong = (songId: bigint, key = 0) => this.ask({ case: 'pickSong', value: { songId, key } as never });
+  pickSong = (songId: bigint, key = 0, songRequestId = 0n) => this.ask({ case: 'pickSong', value: { songId, key, songRequestId } as never });
+  requestSong = (songId: bigint, key = 0, forName = '') => this.ask({ case: 'requestSong', value: { songId, key, forName } as never });
+  cancelRequest = (id: bigint) => this.ask({ case: 'cancelRequest', value: { id } as never });
+  arrange = (action: ArrangeQueue_Action, id = 0n, index = 0) => this.ask({ case: 'arrangeQueue', value: { action, id, index } as never });
   dress = (effect: string, hideScore: boolean) => this.ask({ case: 'setStage', value: { effect, hideScore } as never });
   quality = (lowRate: boolean) => this.ask({ case: 'setQuality', value: { lowRate } as never });
   control = (action: ControlSong_Action, songPosition = 0n) => this.ask({ case: 'controlSong', value: { action, songPosition } as never });
 }
-export { Stage_State, ControlSong_Action };
+export { ArrangeQueue_Action, Stage_State, ControlSong_Action };
