@@ -112,8 +112,8 @@ double sing(const test::server_process& server, const std::vector<std::pair<std:
     std::vector<std::thread> threads;
     const auto cpu = server.cpu_s();
     const auto begin = clock_type::now();
-    for (const auto& [room, token] : rooms)
-        threads.emplace_back([&, room = room, token = token] {
+    for (const auto& one : rooms)
+        threads.emplace_back([&, room = one.first, token = one.second] {
             client::live singer(server.to());
             enter(singer, room, token, false);
             v1::ClientFrame f;
@@ -223,7 +223,8 @@ int main(int argc, char** argv) {
         }
         client::rpc any(server.to());
         std::int64_t song = 0;
-        for (const auto& s : must(any.call<v1::ListSongsResponse>("SongService/ListSongs", v1::ListSongsRequest()), "songs").songs())
+        const auto all = must(any.call<v1::ListSongsResponse>("SongService/ListSongs", v1::ListSongsRequest()), "songs");
+        for (const auto& s : all.songs())
             if (s.content_hash() == m.song->content_hash()) song = s.id();
         live_figures ignored;
         figures.relay_cpu_ms = sing(server, rooms, 0, m, seconds / 2, ignored);

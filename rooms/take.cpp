@@ -7,7 +7,7 @@
 
 namespace ovation::rooms {
 namespace {
-constexpr std::size_t messages_a_batch = 2;    // 120 ms
+constexpr std::size_t messages_a_batch = 1;
 constexpr std::size_t messages_waiting_max = 500;  // half a minute behind: older ones are given up
 constexpr auto finish_step = std::chrono::milliseconds(20);
 constexpr int finish_steps_max = 500;

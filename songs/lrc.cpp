@@ -146,7 +146,7 @@ result<lrc_song> read_lrc(std::string_view bytes, std::string_view encoding) {
         }
         if (times.size() > 1 && !std::ranges::is_sorted(times)) deviates("times_unsorted", "The times of a repeated line stand out of order.");
         lrc_line line;
-        if (row.size() > 2 && row[1] == ':' && (row[0] == 'F' || row[0] == 'M' || row[0] == 'D')) {
+        if (row.size() >= 2 && row[1] == ':' && (row[0] == 'F' || row[0] == 'M' || row[0] == 'D')) {
             line.voice = row[0] == 'F' ? 1 : row[0] == 'M' ? 2 : both_voices;
             row = text::trim(row.substr(2));
         }

@@ -15,10 +15,11 @@ constexpr std::int64_t per_pitch_sample = 48'000 / pitch_rate;  // 3
 constexpr std::int64_t jump = packet_samples;                   // more off than 20 ms is another place
 constexpr int frame_max = pitch_rate * 120 / 1000;
 constexpr std::size_t recent_max = pitch_rate * 3 / 4;
-constexpr std::int64_t settle = 100 * samples_per_ms;
+constexpr std::int64_t settle = 30 * samples_per_ms;  // half a window, and a little
 constexpr std::int64_t probe_every = 5'000 * samples_per_ms;
 constexpr std::size_t probe_samples = pitch_rate / 2;                                // half a second
 constexpr std::int64_t probe_early = pitch_rate / 10, probe_late = pitch_rate * 6 / 10;  // the microphone hears it late
+constexpr std::int64_t probe_thinned = 4;  // the probe compares at 4 kHz
 constexpr float probe_level = 0.003f;
 constexpr double backing_suspected = 0.5;
 constexpr double silent_below = 0.1;
@@ -27,6 +28,14 @@ std::unique_ptr<OpusDecoder, void (*)(OpusDecoder*)> make_decoder() {
     int failed = 0;
     std::unique_ptr<OpusDecoder, void (*)(OpusDecoder*)> out(opus_decoder_create(pitch_rate, 1, &failed), &opus_decoder_destroy);
     if (failed != OPUS_OK) throw std::runtime_error("libopus cannot start");
+    return out;
+}
+std::vector<float> thinned(std::span<const float> x) {
+    std::vector<float> out(x.size() / probe_thinned);
+    for (std::size_t i = 0; i < out.size(); ++i) {
+        out[i] = 0;
+        for (std::size_t k = 0; k < probe_thinned; ++k) out[i] += x[i * probe_thinned + k];
+    }
     return out;
 }
 }  // namespace
@@ -132,13 +141,17 @@ void scorer::probe_backing() {
         if (got <= 0) return;
         backing.insert(backing.end(), frame.begin(), frame.begin() + got);
     }
+    const auto mine = thinned(voice), theirs = thinned(backing);
+    const auto size = static_cast<std::int64_t>(mine.size());
+    std::vector<double> squares(theirs.size() + 1, 0.0);
+    for (std::size_t i = 0; i < theirs.size(); ++i) squares[i + 1] = squares[i] + static_cast<double>(theirs[i]) * static_cast<double>(theirs[i]);
+    const double own = static_cast<double>(dot(mine.data(), mine.data(), static_cast<int>(size)));
     double best = 0;
-    for (auto lag = -probe_early; lag <= probe_late; ++lag) {
-        const auto start = (voice_position - base) / per_pitch_sample - lag;
-        if (start < 0 || start + static_cast<std::int64_t>(probe_samples) > static_cast<std::int64_t>(backing.size())) continue;
-        const float* b = backing.data() + start;
-        const double c = static_cast<double>(dot(voice.data(), b, static_cast<int>(probe_samples))), s = static_cast<double>(dot(b, b, static_cast<int>(probe_samples)));
-        if (s > 1e-6) best = std::max(best, std::fabs(c) / std::sqrt(s * energy));
+    for (auto lag = -probe_early / probe_thinned; lag <= probe_late / probe_thinned; ++lag) {
+        const auto start = (voice_position - base) / per_pitch_sample / probe_thinned - lag;
+        if (start < 0 || start + size > static_cast<std::int64_t>(theirs.size())) continue;
+        const auto s = squares[static_cast<std::size_t>(start + size)] - squares[static_cast<std::size_t>(start)];
+        if (s > 1e-6 && own > 1e-9) best = std::max(best, static_cast<double>(std::fabs(dot(mine.data(), theirs.data() + start, static_cast<int>(size)))) / std::sqrt(s * own));
     }
     probes_.push_back(best);
 }

@@ -49,7 +49,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         PROPERTY(*counted == points->size());
         bool control = false;
         for (const auto c : *points)
-            control |= c < 0x20 || c == 0x7f || c == 0x200e || c == 0x200f || (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
+            control |= c < 0x20 || c == 0x7f || c == 0x61c || c == 0x200e || c == 0x200f || (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
         PROPERTY(text::has_control(in) == control);
     }
     text::utf8_validator slow;
