@@ -7,6 +7,7 @@
 
 #include "base/text.hpp"
 #include "songs/encoding.hpp"
+#include "songs/in_order.hpp"
 
 namespace ovation::songs {
 namespace {
@@ -201,7 +202,7 @@ result<lrc_song> read_lrc(std::string_view bytes, std::string_view encoding) {
     if (!std::ranges::is_sorted(out.lines, {}, &lrc_line::start_ms)) {
         number = 0;
         deviates("lines_unsorted", "The lines stand out of order; they are sorted by time.");
-        std::ranges::stable_sort(out.lines, {}, &lrc_line::start_ms);
+        put_in_order(out.lines, [](const lrc_line& l) { return l.start_ms; });
     }
     return out;
 }

@@ -11,6 +11,7 @@
 #include "base/crypto.hpp"
 #include "base/text.hpp"
 #include "songs/encoding.hpp"
+#include "songs/in_order.hpp"
 
 namespace ovation::songs {
 namespace {
@@ -343,7 +344,7 @@ std::vector<v1::LyricLine> ultrastar_song::lyrics() const {
         made.set_end(end);
     }
     // Voices stand one after the other in the file; what is shown runs with the song.
-    std::ranges::stable_sort(out, {}, &v1::LyricLine::start);
+    put_in_order(out, [](const v1::LyricLine& l) { return l.start(); });
     return out;
 }
 
