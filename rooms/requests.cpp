@@ -25,15 +25,18 @@ void room::publish_queue() {
     *f.mutable_queue() = queue_now();
     std::string json;
     if (google::protobuf::util::MessageToJsonString(f.queue(), &json).ok())
-        spawn("save_queue", [](core& home, std::int64_t show, std::string text) -> awaitable<void> {
-            if (auto saved = co_await home.db.query(sql::save_queue, pg::with(show, text)); !saved) log::warn("rooms", "queue_not_saved", "show_id={} err={}", show, log::quoted(saved.error().message));
-        }(p_.home, facts_.shown.show_id(), std::move(json)));
+        spawn("save_queue", [](core& home, std::int64_t show, std::string text, std::int64_t version) -> awaitable<void> {
+            if (auto saved = co_await home.db.query(sql::save_queue, pg::with(show, text, version)); !saved) log::warn("rooms", "queue_not_saved", "show_id={} err={}", show, log::quoted(saved.error().message));
+        }(p_.home, facts_.shown.show_id(), std::move(json), queue_version_));
     publish(event_class::state, key_queue, std::move(f));
 }
 
 void room::restore_queue(const std::string& json) {
     v1::Queue from;
-    if (!json.empty() && google::protobuf::util::JsonStringToMessage(json, &from).ok()) queue_.restore(from);
+    if (!json.empty() && google::protobuf::util::JsonStringToMessage(json, &from).ok()) {
+        queue_.restore(from);
+        queue_version_ = from.version();
+    }
 }
 
 awaitable<void> room::request_song(member_ptr who, std::uint64_t request_id, v1::RequestSong request) {
