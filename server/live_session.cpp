@@ -13,7 +13,7 @@ using websocket::opcode;
 constexpr int close_normal = 1000;
 constexpr int close_unsupported = 1003;
 constexpr int close_policy = 1008;
-constexpr int refusals_in_a_row_max = 200;
+constexpr int refusals_ahead_max = 200;  // more refused than taken
 constexpr std::int64_t goodbye_ms = 2'000;
 
 // The room's end of the connection. Outlives its transport's use only as a null pointer in the member.
@@ -178,8 +178,9 @@ private:
         while (true) {
             for (const auto& m : messages) {
                 if (pipe.closing()) co_return;
-                if (is_data(pipe, rider_.wire, m)) refusals = one(m, here, seat, commands) ? 0 : refusals + 1;
-                if (refusals > refusals_in_a_row_max) pipe.close(close_policy, "too many refused commands");
+                // One that is taken makes up for one that was not: a flood in which a few get through is still a flood.
+                if (is_data(pipe, rider_.wire, m)) refusals = one(m, here, seat, commands) ? std::max(0, refusals - 1) : refusals + 1;
+                if (refusals > refusals_ahead_max) pipe.close(close_policy, "too many refused commands");
             }
             messages.clear();
             if (failed != websocket::failure::none) close_broken(pipe, failed);

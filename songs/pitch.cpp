@@ -18,8 +18,14 @@ static_assert(lag_max < pitch_window);
 
 }  // namespace
 
+// A sanitizer's start-up comes after the choice of a clone, and cannot bear it.
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+#define OVATION_CLONES
+#else
+#define OVATION_CLONES __attribute__((target_clones("avx2", "default")))
+#endif
 // Eight lanes are one register of AVX2 or two of SSE2: the sums are the same, bit for bit.
-__attribute__((target_clones("avx2", "default"))) float dot(const float* a, const float* b, int count) {
+OVATION_CLONES float dot(const float* a, const float* b, int count) {
     std::array<float, lanes> sums{};
     int i = 0;
     for (; i + static_cast<int>(lanes) <= count; i += static_cast<int>(lanes))
