@@ -126,7 +126,17 @@ private:
     void take_stage(const member_ptr& who, std::uint64_t request_id);
     void leave_stage(const member_ptr& who, std::uint64_t request_id);
     awaitable<void> pick_song(member_ptr who, std::uint64_t request_id, v1::PickSong request);
-    awaitable<result<void>> load_song(std::int64_t song, int key, songs::score_level level);
+    struct song_to_sing {
+        std::int64_t song = 0, length = 0;  // samples
+        std::string title, artist, hash;
+        int key = 0;
+        songs::score_level level = songs::score_level::medium;
+        bool public_domain = false;
+        songs::backing backing;
+        std::shared_ptr<const songs::ultrastar_song> notes;  // null: not scored
+    };
+    awaitable<result<song_to_sing>> load_song(std::int64_t song, int key, songs::score_level level);
+    void set_song(song_to_sing song);
     // requests.cpp
     awaitable<void> request_song(member_ptr who, std::uint64_t request_id, v1::RequestSong request);
     void cancel_request(const member_ptr& who, std::uint64_t request_id, std::int64_t id);

@@ -72,38 +72,35 @@ void room::leave_stage(const member_ptr& who, std::uint64_t request_id) {
     done(who, request_id);
 }
 
-// Backing and notes of a song into the room; the stage is told by the caller.
-awaitable<result<void>> room::load_song(std::int64_t song, int key, songs::score_level level) {
+// Changes nothing: what can be refused is refused before anything is written or shown.
+awaitable<result<room::song_to_sing>> room::load_song(std::int64_t song, int key, songs::score_level level) {
     OVATION_CO_TRY(auto r, co_await p_.home.db.query(sql::song_to_sing, pg::with(song)));
     if (r.empty()) co_return not_found("This song");
-    auto taken = co_await p_.shelf.take(r.string(0, 3), key);
-    if (!taken) {
-        if (taken.error().kind != code::not_found) co_return taken.error();
-        if (key != 0) co_return precondition("key_not_made", "The song has not been made in this key. Choose another one.");
-        log::warn("rooms", "backing_missing", "song_id={}", song);  // sung without: the words still run
-    }
-    std::shared_ptr<const songs::ultrastar_song> notes;
+    song_to_sing out{song, r.number(0, 9), r.string(0, 0), r.string(0, 1), r.string(0, 3), key, level, r.boolean(0, 2), {}, nullptr};
+    if (auto taken = co_await p_.shelf.take(out.hash, key)) out.backing = std::move(*taken);
+    else if (taken.error().kind != code::not_found) co_return taken.error();
+    else if (key != 0) co_return precondition("key_not_made", "The song has not been made in this key. Choose another one.");
+    else log::warn("rooms", "backing_missing", "song_id={}", song);  // sung without: the words still run
     if (r.boolean(0, 4) && r.text(0, 5) == "ultrastar") {
         const auto encoding = r.string(0, 7);
-        if (auto read = songs::read_ultrastar(pg::bytes_of(r.text(0, 6)), {encoding, false})) {
-            for (auto& line : read->lines)
-                for (auto& n : line.notes) n.pitch += key;
-            notes = std::make_shared<const songs::ultrastar_song>(std::move(*read));
-        }
+        if (auto read = songs::read_ultrastar(pg::bytes_of(r.text(0, 6)), {encoding, false})) out.notes = songs::in_key(std::move(*read), key);
     }
-    backing_.set(taken ? std::move(*taken) : songs::backing{});
-    notes_ = std::move(notes);
-    song_hash_ = r.string(0, 3);
-    level_ = level;
-    song_length_ = r.number(0, 9);
-    stage_.set_song_id(song);
-    stage_.set_song_title(r.string(0, 0));
-    stage_.set_song_artist(r.string(0, 1));
+    co_return out;
+}
+
+void room::set_song(song_to_sing song) {
+    backing_.set(std::move(song.backing));
+    notes_ = std::move(song.notes);
+    song_hash_ = std::move(song.hash);
+    level_ = song.level;
+    song_length_ = song.length;
+    stage_.set_song_id(song.song);
+    stage_.set_song_title(std::move(song.title));
+    stage_.set_song_artist(std::move(song.artist));
     stage_.set_content_hash(song_hash_);
-    stage_.set_key(key);
+    stage_.set_key(song.key);
     stage_.set_points(0);
-    licensed_song_ = !r.boolean(0, 2);
-    co_return result<void>{};
+    licensed_song_ = !song.public_domain;
 }
 
 awaitable<void> room::pick_song(member_ptr who, std::uint64_t request_id, v1::PickSong request) {
@@ -111,14 +108,16 @@ awaitable<void> room::pick_song(member_ptr who, std::uint64_t request_id, v1::Pi
     if (on_stage_ != who) co_return refuse(who, request_id, precondition("not_on_stage", "Take the stage first."));
     if (request.key() < songs::key_min || request.key() > songs::key_max) co_return refuse(who, request_id, invalid("key", "-6 to 6 semitones."));
     if (!level) co_return refuse(who, request_id, invalid("level", "easy, medium or hard."));
+    auto song = co_await load_song(request.song_id(), request.key(), *level);
+    if (!song) co_return refuse(who, request_id, song.error());
+    const auto changed = precondition("not_on_stage", "The stage has changed meanwhile.");
+    if (on_stage_ != who || facts_.shown.show_id() == 0) co_return refuse(who, request_id, changed);
     auto made = co_await p_.home.db.query(sql::start_performance, pg::with(facts_.shown.show_id(), who->who.user, request.song_id(), request.key()));
     if (!made) co_return refuse(who, request_id, made.error());
     if (made->empty()) co_return refuse(who, request_id, not_found("This song"));
-    if (on_stage_ != who || facts_.shown.show_id() == 0) co_return refuse(who, request_id, precondition("not_on_stage", "The stage has changed meanwhile."));
+    if (on_stage_ != who || facts_.shown.show_id() == 0) co_return refuse(who, request_id, changed);
     save_performance(true);
-    stage_.set_performance_id(0);
-    if (auto loaded = co_await load_song(request.song_id(), request.key(), *level); !loaded) co_return refuse(who, request_id, loaded.error());
-    if (on_stage_ != who || facts_.shown.show_id() == 0) co_return refuse(who, request_id, precondition("not_on_stage", "The stage has changed meanwhile."));
+    set_song(std::move(*song));
     stage_.set_performance_id(made->number(0, 0));
     stage_.set_state(v1::Stage::STATE_PAUSED);
     route_ = {};
@@ -259,7 +258,10 @@ void room::resume_show(performance_id performance, std::int64_t song, std::strin
     if (performance.value == 0) return;
     // The lines sung before are judged no more: what was heard was in memory.
     spawn("load_song", [](std::shared_ptr<room> self, std::int64_t of, int in_key) -> awaitable<void> {
-        if (auto loaded = co_await self->load_song(of, in_key, songs::score_level::medium); !loaded) co_return log::warn("rooms", "song_not_loaded", "song_id={} err={}", of, log::quoted(loaded.error().message));
+        auto loaded = co_await self->load_song(of, in_key, songs::score_level::medium);
+        if (!loaded) co_return log::warn("rooms", "song_not_loaded", "song_id={} err={}", of, log::quoted(loaded.error().message));
+        if (self->stage_.song_id() != of) co_return;  // the singer was quicker
+        self->set_song(std::move(*loaded));
         self->start_take();
     }(shared_from_this(), song, key));
 }

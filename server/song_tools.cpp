@@ -60,6 +60,8 @@ struct kept_take {
     songs::pitch_track track;
     int voice = 1;
     std::int64_t offset_ms = 0, points = 0;
+    songs::score_level level = songs::score_level::medium;
+    int key = 0;  // semitones off the written notes
 };
 kept_take take_of(const config& c, const std::string& name, const std::string& rules) {
     const auto second = name.find(':', 5);
@@ -71,7 +73,7 @@ kept_take take_of(const config& c, const std::string& name, const std::string& r
     if (rows.empty()) throw failed{"There is no such take by these rules."};
     auto track = songs::pitch_track::from_bytes(pg::bytes_of(rows.text(0, 0)));
     if (!track) throw failed{"The stored track is damaged."};
-    return {std::move(*track), static_cast<int>(rows.number(0, 1)), rows.number(0, 2), rows.number(0, 3)};
+    return {std::move(*track), static_cast<int>(rows.number(0, 1)), rows.number(0, 2), rows.number(0, 3), songs::level_named(rows.text(0, 4)).value(), static_cast<int>(rows.number(0, 5))};
 }
 }  // namespace
 
@@ -131,7 +133,7 @@ int score_song(const config& c, const song_arguments& a) {
     const auto level = songs::level_named(a.level);
     if (!rules) throw failed{fmt::format("rules: there is no \"{}\"; ovation-1 or usdx-1.", a.rules)};
     if (!level) throw failed{fmt::format("level: there is no \"{}\"; easy, medium or hard.", a.level)};
-    const auto song = notes_of(c, a.song);
+    auto song = notes_of(c, a.song);
     songs::judge_options how{*rules, *level, 1, a.offset_ms};
     songs::pitch_track track;
     std::optional<std::int64_t> stored;
@@ -140,6 +142,8 @@ int score_song(const config& c, const song_arguments& a) {
         track = std::move(kept.track);
         how.voice = kept.voice;
         how.offset_ms = kept.offset_ms;
+        how.level = kept.level;
+        song = songs::in_key(*song, kept.key);
         stored = kept.points;
     } else {
         const auto voice = songs::read_ogg_opus(file_bytes(a.path));
@@ -154,7 +158,7 @@ int score_song(const config& c, const song_arguments& a) {
     }
     const auto total = songs::judge(*song, track, how);
     for (const auto& l : total.lines) std::cout << fmt::format("line {:>3}  {:7.1f} of {:7.1f}  rating {}\n", l.line + 1, l.points, l.most, l.rating);
-    std::cout << fmt::format("{} {}: {} points (notes {}, golden {}, lines {}), {:.1f} s sung\n", a.rules, a.level, total.points, total.normal, total.golden, total.line, static_cast<double>(track.voiced_ms()) / 1000);
+    std::cout << fmt::format("{} {}: {} points (notes {}, golden {}, lines {}), {:.1f} s sung\n", a.rules, songs::name_of(how.level), total.points, total.normal, total.golden, total.line, static_cast<double>(track.voiced_ms()) / 1000);
     if (stored) {
         std::cout << (*stored == total.points ? "equal to the stored score\n" : fmt::format("NOT the stored score, which is {}\n", *stored));
         return *stored == total.points ? 0 : 1;

@@ -106,7 +106,7 @@ std::vector<verdict> scorer::feed(std::int64_t position, const std::vector<std::
     // The residual lateness of the device: found once, then fixed.
     if (!offset_fixed_ && reader_.track().heard_ms() >= 22'000) {
         if (const auto found = find_offset(*song_, how_.voice, reader_.track())) {
-            how_.offset_ms += *found - how_.offset_ms;
+            how_.offset_ms = *found;
             offset_fixed_ = true;
         } else if (reader_.track().heard_ms() >= 35'000) {
             offset_fixed_ = true;

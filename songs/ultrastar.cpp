@@ -362,6 +362,12 @@ result<ultrastar_song> read_ultrastar(std::string_view bytes, const read_options
     return out;
 }
 
+std::shared_ptr<const ultrastar_song> in_key(ultrastar_song song, int semitones) {
+    for (auto& line : song.lines)
+        for (auto& n : line.notes) n.pitch += semitones;
+    return std::make_shared<const ultrastar_song>(std::move(song));
+}
+
 std::string write_ultrastar(const ultrastar_song& song) {
     std::string out;
     // What only said how the old file was written does not hold for this one.

@@ -3,6 +3,7 @@
 // tell what was meant, and named with its line; what cannot be sung is refused with its line.
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -72,6 +73,8 @@ struct read_options {
 };
 // The fault names the line, starting at 1.
 result<ultrastar_song> read_ultrastar(std::string_view bytes, const read_options& options = {});
+// The same song, all notes `semitones` higher.
+std::shared_ptr<const ultrastar_song> in_key(ultrastar_song song, int semitones);
 // A file that reads back as the same song: UTF-8, LF.
 std::string write_ultrastar(const ultrastar_song& song);
 

@@ -1,5 +1,5 @@
-// The voice's dress: off, ktv, hall, studio. The same graph in the singer's monitor, at each listener, and by the same figures
-// in a recording's mix (songs/mix.cpp). Nothing in the dry path delays the voice.
+// The voice's dress: off, ktv, hall, studio. The same graph in the singer's monitor and at each listener.
+// Nothing in the dry path delays the voice.
 export const effects = ['off', 'ktv', 'hall', 'studio'] as const;
 export type Effect = (typeof effects)[number];
 interface Figures {
