@@ -93,6 +93,7 @@ test('the singer sees what the contract does, accepts, and goes live with a song
   await page.getByTestId('play').click();
   await page.getByRole('button', { name: 'Pause' }).waitFor();
   await accessible(page, 'studio');
+  await page.screenshot({ path: path.join(pictures, 'studio.png') });
 });
 
 test('a listener needs no account, follows the lyrics, buys coins and gives thirty times in one combo', async () => {
