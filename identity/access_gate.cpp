@@ -50,10 +50,10 @@ access_gate::resolver access_gate::by_row(cores& all, const pg::statement& query
     };
 }
 
-result<granted> access_gate::check_live(const v1::Access& rule, caller who, bool is_singer, bool is_staff) {
+result<granted> access_gate::check_live(const v1::Access& rule, caller who, in_room as) {
     OVATION_CHECK(check_roles(rule, who));
-    const bool stands = rule.relation() == v1::RELATION_ANY || (rule.relation() == v1::RELATION_ROOM_SINGER && is_singer) ||
-                        (rule.relation() == v1::RELATION_ROOM_STAFF && is_staff);
+    const bool stands = rule.relation() == v1::RELATION_ANY || (rule.relation() == v1::RELATION_ROOM_SINGER && as.is_singer) ||
+                        (rule.relation() == v1::RELATION_ON_STAGE && as.is_on_stage) || (rule.relation() == v1::RELATION_ROOM_STAFF && as.is_staff);
     if (!stands) return not_yours();
     return granted(std::move(who));
 }

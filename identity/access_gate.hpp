@@ -24,7 +24,10 @@ public:
 
     awaitable<result<granted>> check(const v1::Access& rule, caller who, const google::protobuf::Message& request) const;
     // Live commands: the object is the room that the caller is in, and the room answers itself.
-    [[nodiscard]] static result<granted> check_live(const v1::Access& rule, caller who, bool is_singer, bool is_staff);
+    struct in_room {
+        bool is_singer = false, is_on_stage = false, is_staff = false;
+    };
+    [[nodiscard]] static result<granted> check_live(const v1::Access& rule, caller who, in_room stands);
 
     // Throws when a rule asks for a relation that nobody resolves.
     void require_resolver(const std::string& where, const v1::Access& rule) const;

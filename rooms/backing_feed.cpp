@@ -9,6 +9,7 @@ namespace ovation::rooms {
 namespace {
 using songs::opus_pre_skip;
 using songs::packet_samples;
+constexpr std::int64_t overlap_max = 6 * packet_samples;
 
 std::int64_t floor_div(std::int64_t a, std::int64_t b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
 // The packet whose decoded samples hold this position.
@@ -38,14 +39,17 @@ void backing_feed::fill(v1::Media& message, std::int64_t first, std::int64_t end
 
 void backing_feed::attach(v1::Media& message) {
     if (empty() || !message.has_song_position()) {
-        expected_.reset();
+        if ((message.flags() & media_accompanies) == 0) expected_.reset();
         return;
     }
-    if (!expected_ || std::llabs(message.song_position() - *expected_) > packet_samples) cursor_ = access_point(message.song_position());
+    // The two voices of a duet lie over each other: whichever goes first carries the backing.
+    const auto off = expected_ ? message.song_position() - *expected_ : 0;
+    const bool jumped = !expected_ || off > packet_samples || off < -overlap_max || (message.flags() & media_discontinuity) != 0;
+    if (jumped) cursor_ = access_point(message.song_position());
     const auto end = std::max(cursor_, begins_from(end_of(message)));
     fill(message, cursor_, end, false);
     cursor_ = end;
-    expected_ = end_of(message);
+    expected_ = jumped ? end_of(message) : std::max(*expected_, end_of(message));
 }
 
 v1::Media backing_feed::in_low(const v1::Media& message) const {

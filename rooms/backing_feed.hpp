@@ -10,6 +10,9 @@
 
 namespace ovation::rooms {
 
+// Media.flags: a label; a jump of it; a voice beside the one that leads the song.
+inline constexpr std::uint32_t media_playing = 1, media_discontinuity = 2, media_accompanies = 4;
+
 class backing_feed {
 public:
     void set(songs::backing of);

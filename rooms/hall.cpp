@@ -35,7 +35,7 @@ awaitable<result<std::shared_ptr<room>>> hall::find(room_id id) {
     all.push_back({&sql::helpers_of, pg::with(id)});
     all.push_back({&sql::restraints_of, pg::with(id)});
     all.push_back({&sql::open_performance, pg::with(id)});
-    all.push_back({&sql::open_queue, pg::with(id)});
+    all.push_back({&sql::open_show_state, pg::with(id)});
     OVATION_CO_TRY(auto r, co_await home.db.run(std::move(all)));
     if (r[0].empty()) co_return not_found("This room");
     if (auto known = loaded(id)) co_return known;  // somebody else loaded it meanwhile
@@ -58,7 +58,10 @@ awaitable<result<std::shared_ptr<room>>> hall::find(room_id id) {
     for (int i = 0; i < r[2].size(); ++i) (r[2].text(i, 1) == "muted" ? facts.muted_until_ms : facts.kicked_until_ms)[user_id(r[2].number(i, 0))] = r[2].number(i, 2);
     const bool open = s.show_id() != 0;
     auto made = std::make_shared<room>(room_parts{home, p_.clock, p_.frame, p_.routes, p_.journal, p_.gifts, p_.supporters, p_.wallets, p_.shelf, p_.workers, numbers_, p_.refused_words, chat_rate_}, std::move(facts));
-    if (open && !r[4].empty()) made->restore_queue(r[4].string(0, 0));
+    if (open && !r[4].empty()) {
+        made->restore_queue(r[4].string(0, 0));
+        made->restore_seat(user_id(r[4].number(0, 1)), r[4].string(0, 2), r[4].boolean(0, 3));
+    }
     if (open) {
         const auto& o = r[3];
         if (o.empty()) made->resume_show({}, 0, "", "", true, 0, 0);

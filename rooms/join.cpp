@@ -100,7 +100,7 @@ awaitable<result<void>> room::welcome(member_ptr who, v1::Enter request, std::ui
     who->told_seq = told;
     who->joining = false;
     if (who->wants_media) send_kept_media(who);
-    if (is_singer(who->who.user) && !on_stage_ && stage_.state() == v1::Stage::STATE_RECONNECTING) publish_stage();
+    if (is_singer(who->who.user) && !seats_[host].who && stage_.state() == v1::Stage::STATE_RECONNECTING) publish_stage();
     co_return result<void>{};
 }
 
@@ -131,7 +131,7 @@ void room::leave(const member_ptr& who) {
         if (index < next_member_) --next_member_;
         if (index < sending_until_) --sending_until_;
     }
-    if (who == on_stage_) singer_gone();
+    if (const auto seat = seat_of(who)) singer_gone(*seat);
 }
 
 }  // namespace ovation::rooms

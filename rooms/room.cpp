@@ -14,7 +14,7 @@ constexpr std::int64_t presence_every_ms = 1'000;
 constexpr std::int64_t supporters_every_ms = 2'000;
 }  // namespace
 
-room::room(room_parts parts, room_facts facts) : p_(parts), facts_(std::move(facts)), flush_timer_(parts.home.context), epoch_(crypto::random_token().substr(0, 12)) {
+room::room(room_parts parts, room_facts facts) : p_(parts), facts_(std::move(facts)), flush_timer_(parts.home.context), hold_timer_(parts.home.context), epoch_(crypto::random_token().substr(0, 12)) {
     entry_seq_ = p_.journal.announced().value;
     if (facts_.shown.show_id() != 0) p_.numbers.live_rooms.add(1);
 }
@@ -62,6 +62,9 @@ void room::handle(const member_ptr& who, granted proof, v1::ClientFrame command)
         case v1::ClientFrame::kRequestSong: return spawn("request_song", request_song(who, request, std::move(*command.mutable_request_song())));
         case v1::ClientFrame::kCancelRequest: return cancel_request(who, request, command.cancel_request().id());
         case v1::ClientFrame::kArrangeQueue: return arrange_queue(who, request, command.arrange_queue());
+        case v1::ClientFrame::kTakeSeat: return take_seat(who, request);
+        case v1::ClientFrame::kLeaveSeat: return leave_seat(who, request);
+        case v1::ClientFrame::kArrangeSeat: return spawn("arrange_seat", arrange_seat(who, request, command.arrange_seat()));
         case v1::ClientFrame::kSetStage: return set_stage(who, request, command.set_stage());
         case v1::ClientFrame::kSetQuality:
             who->low_rate = command.set_quality().low_rate();
@@ -100,7 +103,7 @@ void room::chat(const member_ptr& who, std::uint64_t request_id, const std::stri
     message.set_name(who->who.name);
     message.set_text(text);
     message.set_at_ms(p_.clock.now_ms());
-    if (is_singer(who->who.user)) message.set_tag("singer");
+    if (is_on_stage(who->who.user)) message.set_tag("singer");
     else if (facts_.helpers.contains(who->who.user)) message.set_tag("helper");
     else if (is_staff(who->who)) message.set_tag("staff");
     chat_.push_back(message);
@@ -139,7 +142,7 @@ void room::show_opened(std::int64_t show, std::int64_t at_ms) {
     facts_.shown.set_show_id(show);
     facts_.shown.set_show_started_at_ms(at_ms);
     // A singer who does not come to the stage in time does not keep a room open for ever.
-    singer_until_ms_ = on_stage_ ? 0 : p_.clock.steady_ms() + limits::stage_kept_ms * 10;
+    singer_until_ms_ = seats_[host].who ? 0 : p_.clock.steady_ms() + limits::stage_kept_ms * 10;
     v1::ServerFrame f;
     f.mutable_show()->set_show_id(show);
     f.mutable_show()->set_open(true);
@@ -153,12 +156,14 @@ awaitable<result<void>> room::end_show() {
     facts_.shown.set_show_id(0);
     p_.numbers.live_rooms.add(-1);
     save_performance(true);
-    on_stage_ = nullptr;
+    for (auto& s : seats_) s = {};
+    seat_locked_ = true;
+    invited_ = {};
+    timeline_.drop_waiting();
     singer_until_ms_ = 0;
     const auto version = stage_.version();
     stage_ = {};
     stage_.set_version(version);
-    route_ = {};
     media_kept_.clear();
     backing_.clear();
     publish_stage();
@@ -191,6 +196,10 @@ void room::restrained(user_id user, const std::string& name, const std::string& 
     m.set_until_ms(until_ms);
     publish_numbered(std::move(f), 0);
     if (kind == v1::Moderation::KIND_KICKED) {
+        if (seats_[guest].user == user) {
+            empty_seat();
+            publish_stage();
+        }
         flush();
         close_sockets(user, {}, close_kicked, "kicked");
     }
@@ -222,7 +231,7 @@ void room::count_listening(std::int64_t now) {
     if (facts_.shown.show_id() == 0) return listening_since_ms_.clear();
     std::unordered_set<user_id> here;
     for (const auto& m : members_)
-        if (m->who.user && m->out && !is_singer(m->who.user)) here.insert(m->who.user);
+        if (m->who.user && m->out && !is_on_stage(m->who.user)) here.insert(m->who.user);
     std::erase_if(listening_since_ms_, [&](const auto& entry) { return !here.contains(entry.first); });
     for (const auto user : here) {
         auto& since = listening_since_ms_.try_emplace(user, now).first->second;
@@ -254,6 +263,10 @@ void room::tick(std::int64_t now) {
     if (singer_until_ms_ != 0 && now >= singer_until_ms_ && facts_.shown.show_id() != 0) {
         log::info("rooms", "singer_did_not_return", "room_id={}", facts_.shown.id());
         spawn("end_show", [](std::shared_ptr<room> self) -> awaitable<void> { co_await self->end_show(); }(shared_from_this()));
+    }
+    if (seats_[guest].until_ms != 0 && now >= seats_[guest].until_ms) {
+        empty_seat();
+        publish_stage();
     }
     if (stage_.performance_id() != 0 && now - saved_at_ms_ > 5'000) save_performance(false);
     for (const auto& m : std::vector(members_)) {

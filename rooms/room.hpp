@@ -15,6 +15,7 @@
 #include "rooms/member.hpp"
 #include "rooms/song_queue.hpp"
 #include "rooms/take.hpp"
+#include "rooms/timeline.hpp"
 
 namespace ovation::rooms {
 
@@ -51,6 +52,9 @@ struct room_facts {
     std::unordered_set<user_id> helpers;
     std::unordered_map<user_id, std::int64_t> muted_until_ms, kicked_until_ms;
 };
+
+// Song positions that a publisher may name, 48 kHz samples.
+inline constexpr std::int64_t position_min = -60'000LL * 48, position_max = 3'600'000LL * 48;
 
 // The answer to what was refused; what went wrong inside is not told.
 v1::ServerFrame refusal(std::uint64_t request_id, const fault& why);
@@ -95,8 +99,10 @@ public:
     void resume_show(performance_id performance, std::int64_t song, std::string title, std::string artist, bool public_domain, std::int64_t position, int key);
 
     void restore_queue(const std::string& json);
+    void restore_seat(user_id user, std::string name, bool locked);
 
     [[nodiscard]] bool is_singer(user_id user) const { return user && user.value == facts_.shown.singer_id(); }
+    [[nodiscard]] bool is_on_stage(user_id user) const { return is_singer(user) || (user && user == seats_[guest].user); }
     [[nodiscard]] bool is_staff(const caller& who) const;
     [[nodiscard]] v1::Room snapshot() const;
     [[nodiscard]] bool idle() const { return members_.empty() && facts_.shown.show_id() == 0 && busy_ == 0; }
@@ -122,6 +128,20 @@ private:
     void send_kept_media(const member_ptr& who);
     awaitable<result<void>> welcome(member_ptr who, v1::Enter request, std::uint64_t request_id);
 
+    // seats.cpp
+    struct seat;
+    void take_seat(const member_ptr& who, std::uint64_t request_id);
+    void leave_seat(const member_ptr& who, std::uint64_t request_id);
+    awaitable<void> arrange_seat(member_ptr who, std::uint64_t request_id, v1::ArrangeSeat request);
+    void empty_seat();
+    void save_seat();
+    void give_voices(int of_singer);
+    [[nodiscard]] std::optional<std::size_t> seat_of(const member_ptr& who) const;
+    [[nodiscard]] bool both_sit() const;
+    [[nodiscard]] int voices_of_song() const;
+    void media(const member_ptr& who, std::uint64_t request_id, v1::Media message);
+    void publish_media(std::vector<v1::Media> messages);
+
     // stage.cpp
     void take_stage(const member_ptr& who, std::uint64_t request_id);
     void leave_stage(const member_ptr& who, std::uint64_t request_id);
@@ -145,16 +165,17 @@ private:
     [[nodiscard]] v1::Queue queue_now() const;
 
     void set_stage(const member_ptr& who, std::uint64_t request_id, const v1::SetStage& request);
-    void start_take();
-    void end_take();
+    void start_takes();
+    void start_take(seat& s);
+    void end_takes();
+    void end_take(seat& s);
     void control_song(const member_ptr& who, std::uint64_t request_id, const v1::ControlSong& control);
-    void media(const member_ptr& who, std::uint64_t request_id, v1::Media message);
     void publish_stage();
     [[nodiscard]] v1::Stage stage_now() const;
     [[nodiscard]] std::int64_t position_now() const;
     void set_position(std::int64_t position);
     void save_performance(bool ended);
-    void singer_gone();
+    void singer_gone(std::size_t at);
 
     void chat(const member_ptr& who, std::uint64_t request_id, const std::string& text);
     awaitable<void> send_gift(member_ptr who, granted proof, std::uint64_t request_id, v1::SendGiftRequest request);
@@ -175,6 +196,7 @@ private:
     std::size_t sending_until_ = 0;
     bool flush_due_ = false;
     asio::steady_timer flush_timer_;
+    asio::steady_timer hold_timer_;  // of the voices that wait for each other
 
     // Gift-class history: offsets first_offset_ … offset_.
     std::string epoch_;
@@ -189,12 +211,29 @@ private:
     std::int64_t next_chat_ = 1;
 
     // Stage.
-    member_ptr on_stage_;
+    static constexpr std::size_t host = 0, guest = 1;
+    struct seat {
+        user_id user;
+        std::string name;
+        member_ptr who;               // null: away
+        std::int64_t until_ms = 0;    // steady clock, the guest's: how long the seat is kept for who is away
+        bool muted = false;
+        int voice = 1;
+        int points = 0;
+        std::shared_ptr<take> scoring;
+        route_id route;
+    };
+    std::array<seat, limits::seats_per_stage> seats_;
+    bool seat_locked_ = true;
+    user_id invited_;
+    std::string invited_name_;
+    timeline timeline_;
     v1::Stage stage_;
     bool licensed_song_ = false;
     std::int64_t position_ = 0;        // 48 kHz samples, at position_at_ms_
     std::int64_t position_at_ms_ = 0;  // steady clock
     std::int64_t singer_until_ms_ = 0; // steady clock; 0: the singer is here
+    std::int64_t still_until_ms_ = 0;  // steady clock
     std::uint32_t media_sequence_ = 0;
     std::deque<event> media_kept_;
     song_queue queue_;
@@ -204,8 +243,6 @@ private:
     std::shared_ptr<const songs::ultrastar_song> notes_;  // null: not scored
     std::string song_hash_;
     songs::score_level level_ = songs::score_level::medium;
-    std::shared_ptr<take> take_;
-    route_id route_;
     std::int64_t saved_at_ms_ = 0;
 
     void count_listening(std::int64_t now);

@@ -204,7 +204,7 @@ private:
                 p_.refused.add();
                 return no(exhausted("too_many_commands", "Too many commands at once. Nothing of this one was done.", wait));
             }
-        auto proof = access_gate::check_live(rule_of(frame), rider_.who, here->is_singer(rider_.who.user), here->is_staff(rider_.who));
+        auto proof = access_gate::check_live(rule_of(frame), rider_.who, {here->is_singer(rider_.who.user), here->is_on_stage(rider_.who.user), here->is_staff(rider_.who)});
         if (!proof) return no(proof.error());
         here->handle(seat, std::move(*proof), std::move(frame));
         return true;

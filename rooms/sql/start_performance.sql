@@ -1,1 +1,1 @@
-insert into rooms.performance (show_id, singer_id, song_id, key) select $1, $2, s.id, $4 from songs.song s where s.id = $3 returning id
+insert into rooms.performance (show_id, singer_id, song_id, key, seats) select $1, $2, s.id, $4, $5 from songs.song s where s.id = $3 returning id

@@ -42,7 +42,7 @@ granted as(user_id user) {
     anyone.set_relation(v1::RELATION_ANY);
     caller who;
     who.user = user;
-    return *access_gate::check_live(anyone, who, false, false);
+    return *access_gate::check_live(anyone, who, {false, false, false});
 }
 
 class shop {

@@ -199,7 +199,7 @@ public:
         v1::Access anyone;
         anyone.add_roles(v1::ROLE_ANYONE);
         anyone.set_relation(v1::RELATION_ANY);
-        on_core([&] { room_->handle(s.who, *access_gate::check_live(anyone, s.who->who, true, true), command); });
+        on_core([&] { room_->handle(s.who, *access_gate::check_live(anyone, s.who->who, {true, true, true}), command); });
         for (int i = 0; i < 400; ++i, std::this_thread::sleep_for(5ms)) {
             for (const auto& f : take(s))
                 if (f.request_id() == id) return f;

@@ -1,5 +1,4 @@
-// Media messages to samples on one clock (design: "A voice"). The first publisher's media time is the clock of the ring; a second
-// one is placed by the song position. Each segment {from, offset} has a backing decoder of its own; what it gives before the
+// Media messages to samples on one clock (design: "A voice"). The room's media time is the clock of the ring, for every voice. Each segment {from, offset} has a backing decoder of its own; what it gives before the
 // segment's begin or behind its end is clipped.
 import type { Heard } from './media';
 import { makeDecoder, stereo, type Decoder } from './decode';
@@ -74,7 +73,6 @@ class Voice {
 
 export class Listener {
   private voices = new Map<bigint, Voice>();
-  private clockOf: bigint | null = null;
   private offset: number | null | undefined; // of the segment; undefined: none yet
   private performance = 0n;
   private backing: Backing | null = null;
@@ -88,34 +86,23 @@ export class Listener {
     this.backing?.close();
     this.old?.close();
     this.backing = this.old = null;
-    this.clockOf = null;
     this.offset = undefined;
     this.post({ t: 'restart' });
   }
 
   take(m: Heard) {
     const position = m.songPosition;
-    let at = m.mediaTime;
-    if (this.clockOf === null) this.clockOf = m.publisherId;
+    const at = m.mediaTime;
     let voice = this.voices.get(m.publisherId);
-    const leads = m.publisherId === this.clockOf;
-    if (leads && voice && at < voice.end - forgetAfter) {
-      // The singer came back with another page: its clock starts anew.
-      this.restart();
-      this.clockOf = m.publisherId;
+    if (voice && at < voice.end - forgetAfter) {
+      this.restart(); // another clock
       voice = undefined;
-    }
-    if (!leads) {
-      if (position === null || this.offset === null || this.offset === undefined) {
-        // Talking beside: where the clock of the other singer is, we do not know; after the newest.
-        return;
-      }
-      at = position + this.offset;
     }
     if (!voice) this.voices.set(m.publisherId, (voice = new Voice((x, move) => this.post(x, move))));
     if (at + packet * m.voice.length <= voice.end) return; // told again on joining
     const changed = position === null ? this.offset !== null : this.offset === null || this.offset === undefined || Math.abs(at - position - this.offset) > sameWithin || m.performanceId !== this.performance;
-    if (leads && changed) this.segment(at, position === null ? null : at - position, m.performanceId);
+    // Who talks beside the song does not end it.
+    if (changed && !(m.accompanies && position === null)) this.segment(at, position === null ? null : at - position, m.performanceId);
     m.voice.forEach((p, i) => {
       const start = at + i * packet;
       if (start < voice.end - 1) return;

@@ -48,6 +48,7 @@ onmessage = (e: MessageEvent<ToWorker>) => {
       listener.restart();
       void decoder.then((words) => tell({ t: 'codec', words }));
       return;
+    case 'restart': return listener.restart();
     case 'on_air':
       onAir = m.on;
       if (publisher) publisher.onAir = m.on;

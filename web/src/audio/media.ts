@@ -7,6 +7,7 @@ export interface Heard {
   publisherId: bigint;
   rendition: number;
   backingFirst: number;
+  accompanies: boolean; // a voice beside the one that leads the song
   voice: Uint8Array[];
   backing: Uint8Array[];
 }
@@ -24,7 +25,7 @@ export function readMedia(frame: Uint8Array): Heard | null {
   };
   const end = Number(varint()) + at;
   if (end > frame.length) return null;
-  const out: Heard = { performanceId: 0n, mediaTime: 0, songPosition: null, publisherId: 0n, rendition: 0, backingFirst: 0, voice: [], backing: [] };
+  const out: Heard = { performanceId: 0n, mediaTime: 0, songPosition: null, publisherId: 0n, rendition: 0, backingFirst: 0, accompanies: false, voice: [], backing: [] };
   while (at < end) {
     const tag = Number(varint());
     const kind = tag & 7;
@@ -45,6 +46,7 @@ export function readMedia(frame: Uint8Array): Heard | null {
       case 4: out.songPosition = Number((v >> 1n) ^ -(v & 1n)); break; // sint64
       case 6: out.publisherId = v; break;
       case 7: out.rendition = Number(v); break;
+      case 10: out.accompanies = (v & 4n) !== 0n; break;
       case 9: out.backingFirst = Number(v); break;
     }
   }

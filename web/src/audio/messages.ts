@@ -7,6 +7,7 @@ export type ToWorker =
   | { t: 'send'; bytes: Uint8Array }
   | { t: 'close' }
   | { t: 'player'; port: MessagePort | null }
+  | { t: 'restart' }
   | { t: 'microphone'; port: MessagePort | null; bits: number }
   | { t: 'on_air'; on: boolean };
 export type FromWorker =
@@ -19,7 +20,7 @@ export type FromWorker =
   | { t: 'bleed'; match: number }
   | { t: 'encoder'; problem: string };
 
-// From `from` on (media time of the first publisher), media time − offset is the song position; null: talk.
+// From `from` on (the room's media time), media time − offset is the song position; null: talk.
 export interface Segment {
   from: number;
   offset: number | null;
@@ -50,7 +51,7 @@ export interface Captured {
 export type ToStudio =
   | { t: 'sink'; port: MessagePort }
   | { t: 'song'; performance: bigint; left: Float32Array; right: Float32Array; guide: Float32Array | null }
-  | { t: 'control'; playing: boolean; position?: number }
+  | { t: 'control'; playing: boolean; position?: number; atFrame?: number } // atFrame: the context's frame at which `position` sounds
   | { t: 'mix'; backing: number; guide: number; delay: number }
   | { t: 'click'; at: number[] };
 export interface StudioStatus {

@@ -115,6 +115,14 @@ export class StudioDesk {
   }
   play = () => this.post({ t: 'control', playing: true });
   pause = () => this.post({ t: 'control', playing: false });
+  // So that `position` is heard at this moment of performance.now(): both singers of a duet begin together.
+  playAt(position: number, atMs: number) {
+    const c = this.context;
+    if (!c) return;
+    const out = c.getOutputTimestamp();
+    const [seconds, ms] = out.contextTime && out.performanceTime ? [out.contextTime, out.performanceTime] : [c.currentTime - (c.outputLatency || 0), performance.now()];
+    this.post({ t: 'control', playing: true, position, atFrame: Math.round((seconds + (atMs - ms) / 1000) * rate) });
+  }
   seek = (position: number) => this.post({ t: 'control', playing: this.playing, position: Math.round(position) });
   // What the singer hears now.
   position(): number {

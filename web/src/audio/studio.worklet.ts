@@ -39,19 +39,25 @@ class Studio extends AudioWorkletProcessor {
       else this.todo.push(e.data);
     };
   }
-  private begin() {
+  private begin(at: number) {
     for (const m of this.todo.splice(0)) {
+      // A later word takes the place of a start that has not come yet.
+      if (m.t === 'control') this.todo = this.todo.filter((o) => o.t !== 'control');
+      if (m.t === 'control' && m.atFrame !== undefined && m.atFrame > at + packet) {
+        this.todo.push(m);
+        continue;
+      }
       if (m.t === 'song') {
         [this.left, this.right, this.guide, this.performance] = [m.left, m.right, m.guide, m.performance];
         this.position = 0;
         this.playing = false;
       } else if (m.t === 'control') {
-        if (m.position !== undefined) this.position = m.position;
+        if (m.position !== undefined) this.position = m.position + (m.atFrame === undefined ? 0 : at - m.atFrame);
         this.playing = m.playing;
         this.fadeIn = 0;
       }
     }
-    this.at = currentFrame;
+    this.at = at;
     this.label = this.playing ? this.position - this.gains.delay : null;
   }
   private end(at: number) {
@@ -78,10 +84,7 @@ class Studio extends AudioWorkletProcessor {
     const out = outputs[0]!;
     const count = out[0]!.length;
     for (let i = 0; i < count; ++i) {
-      if (this.filled === 0) {
-        this.begin();
-        this.at = currentFrame + i;
-      }
+      if (this.filled === 0) this.begin(currentFrame + i);
       this.frame[this.filled] = mic ? mic[i]! : 0;
       let l = 0;
       let r = 0;

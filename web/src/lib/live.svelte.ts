@@ -1,6 +1,6 @@
 // One live room: joining and resuming, and what the page shows of it. The socket itself lives in a worker (audio/live.worker.ts).
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { ArrangeQueue_Action, ClientFrameSchema, ControlSong_Action, ServerFrameSchema, Stage_State, type ChatMessage, type ClientFrame, type GiftShown, type LineScore, type Queue, type ScoreTotal, type ServerFrame, type Stage } from '../gen/ovation/v1/live_pb';
+import { ArrangeQueue_Action, ArrangeSeat_Action, ClientFrameSchema, ControlSong_Action, ServerFrameSchema, Stage_State, type ChatMessage, type ClientFrame, type GiftShown, type LineScore, type Queue, type ScoreTotal, type ServerFrame, type Stage } from '../gen/ovation/v1/live_pb';
 import type { SendGiftResponse, BoardRow } from '../gen/ovation/v1/gift_pb';
 import type { Room } from '../gen/ovation/v1/room_pb';
 import type { FromWorker, ToWorker } from '../audio/messages';
@@ -24,6 +24,7 @@ function slowLink(): boolean {
 }
 const linesKept = 200;
 const behindMs = 20_000;
+const clockPings = 8;
 
 export class LiveRoom {
   state = $state<'connecting' | 'live' | 'reconnecting' | 'closed'>('connecting');
@@ -42,6 +43,8 @@ export class LiveRoom {
   queue = $state.raw<Queue | null>(null);
   lineScore = $state.raw<LineScore | null>(null);
   total = $state.raw<ScoreTotal | null>(null);
+  points = $state.raw<Record<string, number>>({}); // by singer, of this performance
+  scoreOf: bigint | null = null; // whose lines and total these are; null: the room's singer
   player = $state.raw<Player | null>(null);
   onGift: (g: GiftShown) => void = () => {};
   onLive: () => void = () => {};
@@ -162,7 +165,11 @@ export class LiveRoom {
     return { id: `c${c.id}-${c.atMs}`, kind: 'chat', name: c.name, text: c.text, userId: c.userId, tag: c.tag };
   }
   private setStage(s: Stage | undefined) {
-    if (s?.performanceId !== this.stage?.performanceId) this.lineScore = this.total = null;
+    if (s?.performanceId !== this.stage?.performanceId) {
+      this.lineScore = this.total = null;
+      this.points = {};
+    }
+    for (const seat of s?.seats ?? []) if (seat.points > (this.points[String(seat.userId)] ?? 0)) this.points = { ...this.points, [String(seat.userId)]: seat.points };
     this.stage = s ?? null;
     if (s) this.player?.setEffect(s.effect);
     if (s?.songTitle) this.player?.session(s.songTitle, s.singerName);
@@ -183,6 +190,7 @@ export class LiveRoom {
     switch (b.case) {
       case 'welcome': {
         const w = b.value;
+        if (this.epoch && this.epoch !== w.epoch && this.listens) this.post({ t: 'restart' }); // another server, another clock
         this.epoch = w.epoch;
         this.offset = w.offset;
         if (this.entrySeq === 0n) this.entrySeq = w.entrySeq;
@@ -218,8 +226,14 @@ export class LiveRoom {
       }
       case 'stage': this.setStage(b.value); break;
       case 'queue': this.queue = b.value; break;
-      case 'lineScore': this.lineScore = b.value; break;
-      case 'scoreTotal': this.total = b.value; break;
+      case 'lineScore':
+        this.points = { ...this.points, [String(b.value.singerId)]: b.value.pointsSoFar };
+        if (b.value.singerId === (this.scoreOf ?? this.stage?.singerId)) this.lineScore = b.value;
+        break;
+      case 'scoreTotal':
+        this.points = { ...this.points, [String(b.value.singerId)]: b.value.points };
+        if (b.value.singerId === (this.scoreOf ?? this.stage?.singerId)) this.total = b.value;
+        break;
       case 'presence': this.listeners = b.value.listeners; break;
       case 'supporters': this.supporters = b.value.rows; break;
       case 'balance': this.balance = b.value.coins; break;
@@ -230,14 +244,30 @@ export class LiveRoom {
   async chat(text: string) {
     await this.ask({ case: 'sendChat', value: { text } as never });
   }
-  async sendGift(key: string, giftId: bigint, quantity: number, priceVersion: number): Promise<SendGiftResponse> {
-    const f = await this.ask({ case: 'sendGift', value: { key, roomId: this.roomId, giftId, quantity, priceVersion } as never });
+  async sendGift(key: string, giftId: bigint, quantity: number, priceVersion: number, toSingerId = 0n): Promise<SendGiftResponse> {
+    const f = await this.ask({ case: 'sendGift', value: { key, roomId: this.roomId, giftId, quantity, priceVersion, toSingerId } as never });
     if (f.body.case !== 'giftSent') throw new Refusal('', 'unknown');
     if (f.body.value.entrySeq !== 0n) this.balance = f.body.value.balanceCoins;
     return f.body.value;
   }
   takeStage = () => this.ask({ case: 'takeStage', value: {} as never });
-  pickSong = (songId: bigint, key = 0, songRequestId = 0n) => this.ask({ case: 'pickSong', value: { songId, key, songRequestId } as never });
+  pickSong = (songId: bigint, key = 0, songRequestId = 0n, voice = 0) => this.ask({ case: 'pickSong', value: { songId, key, songRequestId, voice } as never });
+  takeSeat = () => this.ask({ case: 'takeSeat', value: {} as never });
+  leaveSeat = () => this.ask({ case: 'leaveSeat', value: {} as never });
+  arrangeSeat = (action: ArrangeSeat_Action, what: { userId?: bigint; handle?: string } = {}) => this.ask({ case: 'arrangeSeat', value: { action, ...what } as never });
+  // The server's clock against performance.now(), in ms: the answer that came back quickest of eight tells it best.
+  async serverClock(): Promise<number> {
+    let best = Infinity;
+    let offset = Date.now() + this.clockOffsetMs - performance.now();
+    for (let i = 0; i < clockPings; ++i) {
+      const sent = performance.now();
+      const f = await this.ask({ case: 'ping', value: { sentAtMs: BigInt(Date.now()) } as never }).catch(() => null);
+      const took = performance.now() - sent;
+      if (f?.body.case !== 'pong') continue;
+      if (took < best) [best, offset] = [took, Number(f.body.value.serverTimeMs) + took / 2 - performance.now()];
+    }
+    return offset;
+  }
   requestSong = (songId: bigint, key = 0, forName = '') => this.ask({ case: 'requestSong', value: { songId, key, forName } as never });
   cancelRequest = (id: bigint) => this.ask({ case: 'cancelRequest', value: { id } as never });
   arrange = (action: ArrangeQueue_Action, id = 0n, index = 0) => this.ask({ case: 'arrangeQueue', value: { action, id, index } as never });
@@ -245,4 +275,4 @@ export class LiveRoom {
   quality = (lowRate: boolean) => this.ask({ case: 'setQuality', value: { lowRate } as never });
   control = (action: ControlSong_Action, songPosition = 0n) => this.ask({ case: 'controlSong', value: { action, songPosition } as never });
 }
-export { ArrangeQueue_Action, Stage_State, ControlSong_Action };
+export { ArrangeQueue_Action, ArrangeSeat_Action, Stage_State, ControlSong_Action };

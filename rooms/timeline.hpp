@@ -1,0 +1,64 @@
+// The singers' messages on one clock. Each publisher counts media time in its own samples; what the listeners get counts in
+// the room's, so that a new page, a reconnection or a second singer needs nothing of them. Who leads sets where the song
+// stands on it; a second singer's voice is laid at the same song position, held until both have come or 250 ms have passed
+// (design.md section 4, "Duet").
+#pragma once
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <vector>
+
+#include "base/limits.hpp"
+#include "ovation/v1/live.pb.h"
+#include "rooms/backing_feed.hpp"
+
+namespace ovation::rooms {
+
+inline constexpr std::int64_t packet_length = 960;
+inline std::int64_t length_of(const v1::Media& m) { return static_cast<std::int64_t>(m.voice_size()) * packet_length; }
+
+class timeline {
+public:
+    // A publisher's next message may count from anywhere.
+    void new_publisher(std::size_t seat) { seats_[seat] = {}; }
+    // Both are about to sing: wait for each other from the first message on.
+    void expect_both(std::int64_t until_ms);
+    // Restamps the message with the room's media time and says whose label leads. False: too late or out of place, a gap.
+    bool place(v1::Media& message, std::size_t seat, std::int64_t now_ms);
+    // After place(): what may go out now, in order. `other_sits`: somebody else is connected in the other seat and not muted.
+    std::vector<v1::Media> pass(v1::Media message, std::size_t seat, bool other_sits, std::int64_t now_ms);
+    // What has waited long enough.
+    std::vector<v1::Media> due(bool both_sit, std::int64_t now_ms);
+    void drop_waiting() { waiting_.clear(); }
+    // When to ask again; nothing waits: none.
+    [[nodiscard]] std::optional<std::int64_t> next_due_ms() const;
+    [[nodiscard]] std::size_t lead() const { return lead_; }
+
+private:
+    struct seat_clock {
+        std::optional<std::int64_t> shift;  // room − publisher
+        std::int64_t covered = 0;           // song position up to which its voice has come
+        std::int64_t sung_at_ms = -limits::sings_for_ms;
+        std::int64_t performance = 0;
+    };
+    struct waiting {
+        v1::Media message;
+        std::size_t seat = 0;
+        std::int64_t since_ms = 0;
+        [[nodiscard]] std::int64_t end() const { return message.song_position() + length_of(message); }
+    };
+    [[nodiscard]] bool sings(std::size_t seat, std::int64_t now_ms) const;
+    std::array<seat_clock, 2> seats_;
+    std::size_t lead_ = 0;
+    std::optional<std::int64_t> song_at_;  // media time − song position, of the lead's label
+    std::int64_t song_performance_ = 0;
+    std::int64_t end_ = 0;                 // room's media time up to which something was sent
+    std::int64_t end_at_ms_ = 0;
+    bool begun_ = false;
+    std::int64_t released_ = INT64_MIN;    // song position up to which somebody's voice has gone out
+    std::int64_t expected_until_ms_ = 0;
+    std::deque<waiting> waiting_;          // by end
+};
+
+}  // namespace ovation::rooms
