@@ -27,6 +27,7 @@ const std::vector<setting>& settings() {
         {"owner_database", "libpq connection string of the role that owns the schema; only `migrate` uses it. Empty: the same as database.", true, &config::owner_database},
         {"redis", "unix:/path/redis.sock or host:port of a Redis for the boards of longer periods; empty: none, PostgreSQL answers them all.", false, &config::redis},
         {"web_root", "Folder of the built pages; a missing one means: no pages.", false, &config::web_root},
+        {"recording_root", "Folder of what singers keep: their voices, and the mixes that are shared.", false, &config::recording_root},
         {"media_root", "Folder of the backing tracks; `songs import` writes it.", false, &config::media_root},
         {"allowed_origins", "Origins (https://example.org), apart by commas, whose pages may call besides our own.", false, &config::allowed_origins},
         {"trusted_proxies", "IP addresses, apart by commas, whose X-Forwarded-For is believed.", false, &config::trusted_proxies},

@@ -19,6 +19,7 @@ struct config {
     std::string redis;
     std::string web_root = "/usr/share/ovation/web";
     std::string media_root = "/var/lib/ovation/media";
+    std::string recording_root = "/var/lib/ovation/recordings";
     std::string allowed_origins, trusted_proxies;
     std::string words_file;
     std::string time_zone = "Asia/Shanghai";

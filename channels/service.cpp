@@ -191,11 +191,15 @@ awaitable<result<v1::GetChannelRevenueResponse>> service::revenue(granted, v1::G
 }
 
 awaitable<result<route_id>> service::route_of(channel_id channel, user_id singer, bool licensed_song) {
-    OVATION_CO_TRY(auto r, co_await cores_.db().query(sql::contract_today, pg::with(channel, singer, time_zone_)));
-    if (r.empty()) co_return not_found("This channel");
     ledger::split_question q;
     q.licensed_song = licensed_song;
     q.vat_bp = vat_bp_;
+    if (!channel) {  // sung alone: no channel, no agent
+        OVATION_CO_TRY(auto plain, ledger::resolve(q));
+        co_return co_await ledger::intern_route(cores_.db(), std::move(plain), {singer, {}, {}});
+    }
+    OVATION_CO_TRY(auto r, co_await cores_.db().query(sql::contract_today, pg::with(channel, singer, time_zone_)));
+    if (r.empty()) co_return not_found("This channel");
     if (r.text(0, 1) != "ovation-default") q.channel = ledger::policy{"channel", channel.value, r.string(0, 1), std::nullopt};
     user_id agent;
     if (!r.null(0, 2)) {

@@ -102,7 +102,11 @@ awaitable<result<v1::SendGiftResponse>> service::send(granted who, v1::SendGiftR
     const auto key = uuid::parse(request.key());
     if (!key || key->version() != 7) co_return invalid("key", "must be a UUID version 7 that the client makes for this gift.");
     if (std::ranges::find(quantities, request.quantity()) == quantities.end()) co_return invalid("quantity", "one of 1, 10, 66, 99, 188, 520, 1314.");
-    if (request.room_id() <= 0) co_return invalid("room_id", "say in which room.");
+    if (request.recording_id() < 0 || (request.recording_id() > 0 && request.room_id() != 0)) co_return invalid("recording_id", "names a recording; then room_id is 0.");
+    const bool to_recording = request.recording_id() > 0;
+    if (!to_recording && request.room_id() <= 0) co_return invalid("room_id", "say in which room.");
+    // In the books a recording is room −id: in no live room, and its key is bound to it.
+    const room_id where(to_recording ? -request.recording_id() : request.room_id());
     const auto catalogue = gifts();
     const auto* asked = catalogue->version(gift_id(request.gift_id()), request.price_version());
     const auto* current = catalogue->current(gift_id(request.gift_id()));
@@ -119,6 +123,7 @@ awaitable<result<v1::SendGiftResponse>> service::send(granted who, v1::SendGiftR
         co_return late;
     }
 
+    if (free && to_recording) co_return invalid("gift_id", "free gifts are for shows.");
     if (free) co_return co_await send_free(std::move(who), std::move(request), *key);
 
     // What may refuse a new key but not a known one: the ledger then only looks the key up.
@@ -129,7 +134,8 @@ awaitable<result<v1::SendGiftResponse>> service::send(granted who, v1::SendGiftR
     else if (asked != current) if_new = precondition("price_changed", "The price of this gift has changed. Nothing was charged; look at the new price and send again.");
     stage_route route;
     if (!if_new) {
-        auto found = co_await p_.routes.route_of(room_id(request.room_id()), user_id(request.to_singer_id()));
+        const user_id singer(request.to_singer_id());
+        auto found = to_recording ? co_await p_.routes.route_of_recording(request.recording_id(), singer) : co_await p_.routes.route_of(where, singer);
         if (found) route = *found;
         else if_new = found.error();
     }
@@ -147,7 +153,7 @@ awaitable<result<v1::SendGiftResponse>> service::send(granted who, v1::SendGiftR
     command.price = *price_coins * micros_per_coin;
     command.item = asked->item;
     command.quantity = request.quantity();
-    command.room = room_id(request.room_id());
+    command.room = where;
     command.performance = route.performance;
     command.lookup_only = if_new.has_value();
     command.context = std::move(context);

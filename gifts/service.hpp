@@ -25,6 +25,8 @@ public:
     virtual ~route_source() = default;
     // Refusals: not_found, room_closed, wrong_singer.
     virtual awaitable<result<stage_route>> route_of(room_id room, user_id to_singer) = 0;
+    // Of a published recording. Refusals: not_found, wrong_singer.
+    virtual awaitable<result<stage_route>> route_of_recording(std::int64_t recording, user_id to_singer) = 0;
 };
 
 struct service_parts {

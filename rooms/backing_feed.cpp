@@ -54,7 +54,7 @@ void backing_feed::attach(v1::Media& message) {
 
 v1::Media backing_feed::in_low(const v1::Media& message) const {
     v1::Media out = message;
-    if (of_.low && message.rendition() != 0) fill(out, message.backing_first(), message.backing_first() + message.backing_size(), true);
+    if (of_.low && message.rendition() != 0) fill(out, message.backing_first(), static_cast<std::int64_t>(message.backing_first()) + message.backing_size(), true);
     return out;
 }
 

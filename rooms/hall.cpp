@@ -30,6 +30,18 @@ std::shared_ptr<room> hall::loaded(room_id id) {
 awaitable<result<std::shared_ptr<room>>> hall::find(room_id id) {
     if (auto known = loaded(id)) co_return known;
     auto& home = home_of(id);
+    if (id.value < 0) {
+        OVATION_CO_TRY(auto name, co_await home.db.query(sql::name_of_user, pg::with(-id.value)));
+        if (name.empty()) co_return not_found("This room");
+        if (auto known = loaded(id)) co_return known;
+        room_facts own;
+        own.shown.set_id(id.value);
+        own.shown.set_name(name.string(0, 0));
+        own.shown.set_singer_id(-id.value);
+        own.shown.set_singer_name(name.string(0, 0));
+        own.shown.set_show_id(-1);  // none in the database
+        co_return make(home, std::move(own));
+    }
     std::vector<pg::request> all;
     all.push_back({&sql::get_room, pg::with(id)});
     all.push_back({&sql::helpers_of, pg::with(id)});
@@ -57,18 +69,24 @@ awaitable<result<std::shared_ptr<room>>> hall::find(room_id id) {
     for (int i = 0; i < r[1].size(); ++i) facts.helpers.insert(user_id(r[1].number(i, 0)));
     for (int i = 0; i < r[2].size(); ++i) (r[2].text(i, 1) == "muted" ? facts.muted_until_ms : facts.kicked_until_ms)[user_id(r[2].number(i, 0))] = r[2].number(i, 2);
     const bool open = s.show_id() != 0;
-    auto made = std::make_shared<room>(room_parts{home, p_.clock, p_.frame, p_.routes, p_.journal, p_.gifts, p_.supporters, p_.wallets, p_.shelf, p_.workers, numbers_, p_.refused_words, chat_rate_}, std::move(facts));
+    auto made = make(home, std::move(facts));
     if (open && !r[4].empty()) {
         made->restore_queue(r[4].string(0, 0));
         made->restore_seat(user_id(r[4].number(0, 1)), r[4].string(0, 2), r[4].boolean(0, 3));
     }
     if (open) {
         const auto& o = r[3];
-        if (o.empty()) made->resume_show({}, 0, "", "", true, 0, 0);
-        else made->resume_show(performance_id(o.number(0, 0)), o.number(0, 1), o.string(0, 2), o.string(0, 3), o.boolean(0, 4), o.number(0, 5), static_cast<int>(o.number(0, 6)));
+        if (o.empty()) made->resume_show({});
+        else made->resume_show({performance_id(o.number(0, 0)), o.number(0, 1), o.string(0, 2), o.string(0, 3), o.boolean(0, 4), o.number(0, 5), static_cast<int>(o.number(0, 6)), o.boolean(0, 7), o.boolean(0, 8)});
     }
-    floors_[home.index].rooms.emplace(id, made);
     co_return made;
+}
+
+std::shared_ptr<room> hall::make(core& home, room_facts facts) {
+    const room_id id(facts.shown.id());
+    auto made = std::make_shared<room>(room_parts{home, p_.clock, p_.frame, p_.routes, p_.journal, p_.gifts, p_.supporters, p_.wallets, p_.shelf, p_.workers, p_.kept, numbers_, p_.refused_words, chat_rate_}, std::move(facts));
+    floors_[home.index].rooms.emplace(id, made);
+    return made;
 }
 
 void hall::show_gift(room_id id, std::shared_ptr<const v1::GiftShown> gift) {
@@ -90,7 +108,7 @@ awaitable<std::vector<v1::Room>> hall::live_rooms() {
         auto part = co_await ask(p_.all.at(i), [](floor& f) -> awaitable<std::vector<v1::Room>> {
             std::vector<v1::Room> live;
             for (const auto& [id, r] : f.rooms)
-                if (auto s = r->snapshot(); s.show_id() != 0) live.push_back(std::move(s));
+                if (auto s = r->snapshot(); s.show_id() > 0) live.push_back(std::move(s));
             co_return live;
         }(floors_[i]));
         std::ranges::move(part, std::back_inserter(out));
@@ -105,6 +123,7 @@ awaitable<result<void>> hall::restore() {
         const room_id id(open.number(i, 0));
         OVATION_CO_CHECK(co_await ask(home_of(id), find(id)));
     }
+    OVATION_CO_CHECK(co_await p_.all.db().query(sql::end_alone, {}));
     if (open.size() > 0) log::info("rooms", "shows_restored", "count={}", open.size());
     co_return result<void>{};
 }

@@ -18,6 +18,7 @@ struct hall_parts {
     wallet_view& wallets;
     songs::shelf& shelf;
     worker_pool& workers;  // for sound
+    recordings& kept;
     std::vector<std::string> refused_words;
 };
 
@@ -30,6 +31,8 @@ public:
     [[nodiscard]] core& home_of(room_id room) { return p_.all.at(static_cast<std::size_t>(room.value) % p_.all.count()); }
     // On the room's home core. Loads the room when nobody has been there.
     awaitable<result<std::shared_ptr<room>>> find(room_id id);
+    // A stage of one's own, in no list: its number is −user.
+    [[nodiscard]] static room_id alone(user_id user) { return room_id(-user.value); }
     // On the room's home core; null when it is not loaded.
     std::shared_ptr<room> loaded(room_id id);
     // Any thread.
@@ -49,6 +52,7 @@ private:
         std::unique_ptr<asio::steady_timer> timer;
         bool stopping = false;
     };
+    std::shared_ptr<room> make(core& home, room_facts facts);
     hall_parts p_;
     room_metrics numbers_;
     rate_limiter<user_id> chat_rate_;

@@ -40,7 +40,7 @@ void room::restore_queue(const std::string& json) {
 }
 
 awaitable<void> room::request_song(member_ptr who, std::uint64_t request_id, v1::RequestSong request) {
-    if (facts_.shown.show_id() == 0) co_return refuse(who, request_id, precondition("room_closed", "The show is not open. Ask again when it is."));
+    if (facts_.shown.show_id() <= 0) co_return refuse(who, request_id, precondition("room_closed", "The show is not open. Ask again when it is."));
     const std::string name(text::trim(request.for_name()));
     if (!name.empty() && !is_staff(who->who)) co_return refuse(who, request_id, denied("not_staff", "Only the room's staff asks for somebody else."));
     if (const auto length = text::characters(name); !length || *length > name_characters_max || text::has_control(name)) co_return refuse(who, request_id, invalid("for_name", "a name has 1 to 40 characters."));

@@ -12,11 +12,13 @@ namespace {
 enum state_key : int { key_presence = 1, key_stage = 2, key_supporters = 3, key_show = 4 };
 constexpr std::int64_t presence_every_ms = 1'000;
 constexpr std::int64_t supporters_every_ms = 2'000;
+constexpr std::int64_t timeline_every_ms = 1'000;
 }  // namespace
 
 room::room(room_parts parts, room_facts facts) : p_(parts), facts_(std::move(facts)), flush_timer_(parts.home.context), hold_timer_(parts.home.context), epoch_(crypto::random_token().substr(0, 12)) {
     entry_seq_ = p_.journal.announced().value;
-    if (facts_.shown.show_id() != 0) p_.numbers.live_rooms.add(1);
+    if (facts_.shown.show_id() > 0) p_.numbers.live_rooms.add(1);
+    if (alone()) singer_until_ms_ = p_.clock.steady_ms() + limits::stage_kept_ms;
 }
 
 bool room::is_staff(const caller& who) const {
@@ -62,7 +64,7 @@ void room::handle(const member_ptr& who, granted proof, v1::ClientFrame command)
         case v1::ClientFrame::kRequestSong: return spawn("request_song", request_song(who, request, std::move(*command.mutable_request_song())));
         case v1::ClientFrame::kCancelRequest: return cancel_request(who, request, command.cancel_request().id());
         case v1::ClientFrame::kArrangeQueue: return arrange_queue(who, request, command.arrange_queue());
-        case v1::ClientFrame::kTakeSeat: return take_seat(who, request);
+        case v1::ClientFrame::kTakeSeat: return take_seat(who, request, command.take_seat().record());
         case v1::ClientFrame::kLeaveSeat: return leave_seat(who, request);
         case v1::ClientFrame::kArrangeSeat: return spawn("arrange_seat", arrange_seat(who, request, command.arrange_seat()));
         case v1::ClientFrame::kSetStage: return set_stage(who, request, command.set_stage());
@@ -108,6 +110,7 @@ void room::chat(const member_ptr& who, std::uint64_t request_id, const std::stri
     else if (is_staff(who->who)) message.set_tag("staff");
     chat_.push_back(message);
     if (chat_.size() > limits::chat_kept) chat_.pop_front();
+    remember("chat", timeline_.newest(), who->who.user, 0, message);
     publish(event_class::chat, 0, std::move(f));
     if (request_id != 0) done(who, request_id);
 }
@@ -132,6 +135,7 @@ awaitable<void> room::send_gift(member_ptr who, granted proof, std::uint64_t req
 void room::show_gift(std::shared_ptr<const v1::GiftShown> gift) {
     v1::ServerFrame f;
     *f.mutable_gift() = *gift;
+    if (gift->performance_id() == stage_.performance_id()) remember("gift", gift->has_song_position() ? timeline_.at_position(gift->song_position()) : timeline_.newest(), user_id(gift->user_id()), gift->entry_seq(), *gift);
     supporters_stale_ = true;
     publish_numbered(std::move(f), gift->entry_seq());
 }
@@ -154,7 +158,7 @@ awaitable<result<void>> room::end_show() {
     if (show == 0) co_return result<void>{};
     // Closed for gifts first: whatever is sent from here on is refused before payment.
     facts_.shown.set_show_id(0);
-    p_.numbers.live_rooms.add(-1);
+    if (!alone()) p_.numbers.live_rooms.add(-1);
     save_performance(true);
     for (auto& s : seats_) s = {};
     seat_locked_ = true;
@@ -171,6 +175,7 @@ awaitable<result<void>> room::end_show() {
     f.mutable_show()->set_show_id(show);
     f.mutable_show()->set_open(false);
     publish(event_class::state, key_show, std::move(f));
+    if (alone()) co_return result<void>{};
     auto ended = co_await p_.home.db.query(sql::end_show, pg::with(show));
     if (!ended) co_return ended.error();
     log::info("rooms", "show_ended", "room_id={} show_id={}", facts_.shown.id(), show);
@@ -228,7 +233,7 @@ awaitable<void> room::refresh_supporters() {
 
 // Ten minutes of a show earn a free gift, whichever pages they were heard in.
 void room::count_listening(std::int64_t now) {
-    if (facts_.shown.show_id() == 0) return listening_since_ms_.clear();
+    if (facts_.shown.show_id() <= 0) return listening_since_ms_.clear();
     std::unordered_set<user_id> here;
     for (const auto& m : members_)
         if (m->who.user && m->out && !is_on_stage(m->who.user)) here.insert(m->who.user);
@@ -255,7 +260,8 @@ void room::tick(std::int64_t now) {
         f.mutable_presence()->set_version(now);
         publish(event_class::state, key_presence, std::move(f));
     }
-    if (supporters_stale_ && !members_.empty() && now - supporters_at_ms_ >= supporters_every_ms) {
+    if (!remembered_.empty() && now - remembered_at_ms_ >= timeline_every_ms) save_timeline();
+    if (supporters_stale_ && !alone() && !members_.empty() && now - supporters_at_ms_ >= supporters_every_ms) {
         supporters_stale_ = false;
         supporters_at_ms_ = now;
         spawn("supporters", refresh_supporters());

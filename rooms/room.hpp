@@ -13,6 +13,8 @@
 #include "ovation/v1/room.pb.h"
 #include "rooms/backing_feed.hpp"
 #include "rooms/member.hpp"
+#include "rooms/recorder.hpp"
+#include "rooms/recordings.hpp"
 #include "rooms/song_queue.hpp"
 #include "rooms/take.hpp"
 #include "rooms/timeline.hpp"
@@ -39,6 +41,7 @@ struct room_parts {
     wallet_view& wallets;
     songs::shelf& shelf;
     worker_pool& workers;
+    recordings& kept;
     room_metrics& numbers;
     const std::vector<std::string>& refused_words;
     rate_limiter<user_id>& chat_rate;
@@ -96,7 +99,16 @@ public:
     void helper_changed(user_id user, const std::string& name, bool removed);
     void restrained(user_id user, const std::string& name, const std::string& reason, std::int64_t until_ms, v1::Moderation::Kind kind);
     // After a restart: the show goes on when its singer comes back in time.
-    void resume_show(performance_id performance, std::int64_t song, std::string title, std::string artist, bool public_domain, std::int64_t position, int key);
+    struct left_off {
+        performance_id performance;
+        std::int64_t song = 0;
+        std::string title, artist;
+        bool public_domain = true;
+        std::int64_t position = 0;
+        int key = 0;
+        bool singer_recorded = false, guest_recorded = false;
+    };
+    void resume_show(left_off at);
 
     void restore_queue(const std::string& json);
     void restore_seat(user_id user, std::string name, bool locked);
@@ -130,7 +142,7 @@ private:
 
     // seats.cpp
     struct seat;
-    void take_seat(const member_ptr& who, std::uint64_t request_id);
+    void take_seat(const member_ptr& who, std::uint64_t request_id, bool record);
     void leave_seat(const member_ptr& who, std::uint64_t request_id);
     awaitable<void> arrange_seat(member_ptr who, std::uint64_t request_id, v1::ArrangeSeat request);
     void empty_seat();
@@ -168,7 +180,11 @@ private:
     void start_takes();
     void start_take(seat& s);
     void end_takes();
-    void end_take(seat& s);
+    void end_part(seat& s);
+    awaitable<void> finish_take(std::shared_ptr<take> of, int key);
+    void remember(const char* kind, std::optional<timeline::moment> at, user_id user, std::int64_t entry_seq, const google::protobuf::Message& body);
+    void save_timeline();
+    [[nodiscard]] bool alone() const { return facts_.shown.id() < 0; }
     void control_song(const member_ptr& who, std::uint64_t request_id, const v1::ControlSong& control);
     void publish_stage();
     [[nodiscard]] v1::Stage stage_now() const;
@@ -221,6 +237,8 @@ private:
         int voice = 1;
         int points = 0;
         std::shared_ptr<take> scoring;
+        bool records = false;         // this singer's voice is to be kept
+        std::shared_ptr<recorder> keeping;
         route_id route;
     };
     std::array<seat, limits::seats_per_stage> seats_;
@@ -228,6 +246,8 @@ private:
     user_id invited_;
     std::string invited_name_;
     timeline timeline_;
+    std::string remembered_;          // timeline rows not yet saved, JSON
+    std::int64_t remembered_at_ms_ = 0;
     v1::Stage stage_;
     bool licensed_song_ = false;
     std::int64_t position_ = 0;        // 48 kHz samples, at position_at_ms_

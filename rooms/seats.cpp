@@ -62,7 +62,7 @@ void room::leave_stage(const member_ptr& who, std::uint64_t request_id) {
     done(who, request_id);
 }
 
-void room::take_seat(const member_ptr& who, std::uint64_t request_id) {
+void room::take_seat(const member_ptr& who, std::uint64_t request_id, bool record) {
     auto& s = seats_[guest];
     const auto user = who->who.user;
     if (facts_.shown.show_id() == 0) return refuse(who, request_id, precondition("room_closed", "The show is not open."));
@@ -78,6 +78,7 @@ void room::take_seat(const member_ptr& who, std::uint64_t request_id) {
     if (invited_ == user) invited_ = {};
     if (new_here) {
         save_seat();
+        s.records = record;
         give_voices(seats_[host].voice);
         start_take(s);
         log::info("rooms", "seat_taken", "room_id={} user_id={}", facts_.shown.id(), user.value);
@@ -97,7 +98,7 @@ void room::leave_seat(const member_ptr& who, std::uint64_t request_id) {
 void room::empty_seat() {
     auto& s = seats_[guest];
     if (!s.user) return;
-    end_take(s);
+    end_part(s);
     s = {};
     save_seat();
     publish_media(timeline_.due(false, p_.clock.steady_ms()));
@@ -118,6 +119,7 @@ void room::restore_seat(user_id user, std::string name, bool locked) {
 }
 
 awaitable<void> room::arrange_seat(member_ptr who, std::uint64_t request_id, v1::ArrangeSeat request) {
+    if (alone()) co_return refuse(who, request_id, precondition("sung_alone", "Nobody else is here: this is a stage of your own."));
     const user_id user(request.user_id());
     auto named = std::ranges::find_if(seats_, [&](const seat& s) { return user && s.user == user; });
     const auto nobody = invalid("user_id", "is not on this stage.");
@@ -175,6 +177,7 @@ void room::media(const member_ptr& who, std::uint64_t request_id, v1::Media mess
     message.clear_rendition();
     if (message.has_song_position() && s.scoring) s.scoring->feed(message.song_position(), message);
     if (!timeline_.place(message, *at, now)) return;
+    if (message.has_song_position() && s.keeping) s.keeping->feed(message);
     if (message.has_song_position() && timeline_.lead() == *at && now >= still_until_ms_) {
         const bool jumped = stage_.state() != v1::Stage::STATE_PLAYING || std::llabs(message.song_position() - position_now()) > drift_told;
         stage_.set_state(v1::Stage::STATE_PLAYING);

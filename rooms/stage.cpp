@@ -1,6 +1,9 @@
 // Who sings, what, and where the song stands. The song position is the one thing that all share: it comes from the singer's
 // media messages; between them, and where there is no media, it runs by the clock.
 #include <algorithm>
+#include <google/protobuf/util/json_util.h>
+#include <spdlog/fmt/fmt.h>
+
 #include <array>
 
 #include "base/log.hpp"
@@ -92,13 +95,14 @@ awaitable<void> room::pick_song(member_ptr who, std::uint64_t request_id, v1::Pi
     if (!song) co_return refuse(who, request_id, song.error());
     const auto changed = precondition("not_on_stage", "The stage has changed meanwhile.");
     if (seats_[host].who != who || facts_.shown.show_id() == 0) co_return refuse(who, request_id, changed);
-    auto made = co_await p_.home.db.query(sql::start_performance, pg::with(facts_.shown.show_id(), who->who.user, request.song_id(), request.key(), seats_[guest].user ? 2 : 1));
+    auto made = co_await p_.home.db.query(sql::start_performance, pg::with(alone() ? 0 : facts_.shown.show_id(), who->who.user, request.song_id(), request.key(), seats_[guest].user ? 2 : 1));
     if (!made) co_return refuse(who, request_id, made.error());
     if (made->empty()) co_return refuse(who, request_id, not_found("This song"));
     if (seats_[host].who != who || facts_.shown.show_id() == 0) co_return refuse(who, request_id, changed);
     save_performance(true);
     set_song(std::move(*song));
     give_voices(request.voice() == 2 ? 2 : 1);
+    seats_[host].records = request.record();
     stage_.set_performance_id(made->number(0, 0));
     stage_.set_state(v1::Stage::STATE_PAUSED);
     stage_.clear_start_at_ms();
@@ -130,11 +134,20 @@ void room::start_takes() {
     }
 }
 
+// Scores this singer's part from here on, and keeps it where the singer wants that.
 void room::start_take(seat& s) {
-    if (!notes_ || stage_.performance_id() == 0) return;
+    if (stage_.performance_id() == 0) return;
     const bool is_host = &s == &seats_[host];
     const auto singer = is_host ? user_id(facts_.shown.singer_id()) : s.user;
     if (!singer) return;
+    const performance_id performance(stage_.performance_id());
+    if (s.records) {
+        s.keeping = std::make_shared<recorder>(p_.home, p_.workers, p_.kept.part_file(performance, singer),
+                                               std::vector<std::pair<std::string, std::string>>{{"TITLE", stage_.song_title()}, {"ARTIST", stage_.song_artist()}, {"PERFORMER", is_host ? facts_.shown.singer_name() : s.name}, {"OVATION_PERFORMANCE", std::to_string(performance.value)}, {"OVATION_SONG_HASH", song_hash_}});
+        stage_.set_recorded(true);
+        spawn("begin_recording", p_.kept.begin(performance, singer, s.voice, stage_.effect()));
+    }
+    if (!notes_) return;
     std::weak_ptr<room> weak = shared_from_this();
     s.scoring = std::make_shared<take>(take::parts{p_.home, p_.workers, performance_id(stage_.performance_id()), singer, song_hash_,
                                                    [weak, is_host](const v1::LineScore& line) {
@@ -144,24 +157,40 @@ void room::start_take(seat& s) {
                                                        if (is_host) self->stage_.set_points(line.points_so_far());
                                                        v1::ServerFrame f;
                                                        *f.mutable_line_score() = line;
+                                                       self->remember("line", self->timeline_.at_position(line.end()), user_id(line.singer_id()), 0, line);
                                                        self->publish(event_class::state, is_host ? key_line_score : key_guest_line_score, std::move(f));
                                                    }},
                                        notes_, songs::judge_options{songs::score_rules::ovation_1, level_, s.voice, 0}, backing_.of().high);
 }
 
-void room::end_takes() {
-    for (auto& s : seats_) end_take(s);
+awaitable<void> room::finish_take(std::shared_ptr<take> of, int key) {
+    auto total = co_await of->finish();
+    if (!total) co_return;
+    v1::ServerFrame f;
+    *f.mutable_score_total() = std::move(*total);
+    publish(event_class::state, key, std::move(f));
 }
 
-void room::end_take(seat& s) {
-    if (!s.scoring) return;
-    spawn("score_total", [](std::shared_ptr<room> self, std::shared_ptr<take> of, int key) -> awaitable<void> {
-        auto total = co_await of->finish();
-        if (!total) co_return;
-        v1::ServerFrame f;
-        *f.mutable_score_total() = std::move(*total);
-        self->publish(event_class::state, key, std::move(f));
-    }(shared_from_this(), std::exchange(s.scoring, nullptr), &s == &seats_[host] ? key_score_total : key_guest_score_total));
+// One singer's part is over, the performance goes on.
+void room::end_part(seat& s) {
+    spawn("end_part", [](std::shared_ptr<room> self, std::shared_ptr<take> of, std::shared_ptr<recorder> kept, int key) -> awaitable<void> {
+        if (of) co_await self->finish_take(std::move(of), key);
+        if (kept) co_await kept->finish();
+    }(shared_from_this(), std::exchange(s.scoring, nullptr), std::exchange(s.keeping, nullptr), &s == &seats_[host] ? key_score_total : key_guest_score_total));
+}
+
+// Totals first: the mix names the score.
+void room::end_takes() {
+    save_timeline();
+    spawn("end_takes", [](std::shared_ptr<room> self, std::array<std::shared_ptr<take>, 2> of, std::array<std::shared_ptr<recorder>, 2> kept, bool recorded, performance_id performance, std::string effect) -> awaitable<void> {
+        for (std::size_t i = 0; i < of.size(); ++i)
+            if (of[i]) co_await self->finish_take(std::move(of[i]), i == host ? key_score_total : key_guest_score_total);
+        for (auto& k : kept)
+            if (k) co_await k->finish();
+        if (recorded) co_await self->p_.kept.end(performance, std::move(effect));
+    }(shared_from_this(), {std::exchange(seats_[host].scoring, nullptr), std::exchange(seats_[guest].scoring, nullptr)}, {std::exchange(seats_[host].keeping, nullptr), std::exchange(seats_[guest].keeping, nullptr)},
+      stage_.recorded(), performance_id(stage_.performance_id()), stage_.effect()));
+    stage_.set_recorded(false);
 }
 
 void room::control_song(const member_ptr& who, std::uint64_t request_id, const v1::ControlSong& control) {
@@ -211,19 +240,23 @@ void room::control_song(const member_ptr& who, std::uint64_t request_id, const v
     done(who, request_id);
 }
 
-void room::resume_show(performance_id performance, std::int64_t song, std::string title, std::string artist, bool public_domain, std::int64_t position, int key) {
+void room::resume_show(left_off at) {
     singer_until_ms_ = p_.clock.steady_ms() + limits::stage_kept_ms;
     stage_.set_state(v1::Stage::STATE_RECONNECTING);
     stage_.set_singer_id(facts_.shown.singer_id());
     stage_.set_singer_name(facts_.shown.singer_name());
-    stage_.set_performance_id(performance.value);
-    stage_.set_song_id(song);
-    stage_.set_song_title(std::move(title));
-    stage_.set_song_artist(std::move(artist));
-    stage_.set_key(key);
-    licensed_song_ = performance.value != 0 && !public_domain;
-    set_position(position);
-    if (performance.value == 0) return;
+    stage_.set_performance_id(at.performance.value);
+    stage_.set_song_id(at.song);
+    stage_.set_song_title(std::move(at.title));
+    stage_.set_song_artist(std::move(at.artist));
+    stage_.set_key(at.key);
+    licensed_song_ = at.performance.value != 0 && !at.public_domain;
+    set_position(at.position);
+    if (at.performance.value == 0) return;
+    seats_[host].records = at.singer_recorded;
+    seats_[guest].records = at.guest_recorded;
+    // A recording goes on behind what it has, whatever the clock was before.
+    if (at.singer_recorded || at.guest_recorded) timeline_.begin_at(p_.clock.now_ms() * samples_per_ms, p_.clock.steady_ms());
     // The lines sung before are judged no more: what was heard was in memory.
     spawn("load_song", [](std::shared_ptr<room> self, std::int64_t of, int in_key) -> awaitable<void> {
         auto loaded = co_await self->load_song(of, in_key, songs::score_level::medium);
@@ -232,13 +265,13 @@ void room::resume_show(performance_id performance, std::int64_t song, std::strin
         self->set_song(std::move(*loaded));
         self->give_voices(1);
         self->start_takes();
-    }(shared_from_this(), song, key));
+    }(shared_from_this(), at.song, at.key));
 }
 
 void room::save_performance(bool ended) {
-    if (ended) end_takes();
     saved_at_ms_ = p_.clock.steady_ms();
     if (stage_.performance_id() == 0) return;
+    if (ended) end_takes();
     spawn("save_performance", [](core& home, std::int64_t performance, std::int64_t position, bool over) -> awaitable<void> {
         if (auto saved = co_await home.db.query(sql::save_performance, pg::with(performance, position, over)); !saved)
             log::warn("rooms", "performance_not_saved", "performance_id={} err={}", performance, log::quoted(saved.error().message));
@@ -247,7 +280,7 @@ void room::save_performance(bool ended) {
 
 awaitable<result<room::stage_answer>> room::stage_route(user_id to_singer) {
     const fault closed = precondition("room_closed", "The show is over. Nothing was charged.");
-    if (facts_.shown.show_id() == 0) co_return closed;
+    if (facts_.shown.show_id() <= 0) co_return closed;
     const user_id singer = to_singer ? to_singer : user_id(facts_.shown.singer_id());
     if (!is_on_stage(singer)) co_return precondition("wrong_singer", "This singer is not on stage any more. Nothing was charged.");
     const auto at = is_singer(singer) ? host : guest;
@@ -262,6 +295,21 @@ awaitable<result<room::stage_answer>> room::stage_route(user_id to_singer) {
     stage_answer out{route, singer, performance_id(stage_.performance_id()), std::nullopt};
     if (stage_.performance_id() != 0) out.song_position = position_now();
     co_return out;
+}
+
+// Gifts, chat and line scores of a performance that is being kept, where they were heard.
+void room::remember(const char* kind, std::optional<timeline::moment> at, user_id user, std::int64_t entry_seq, const google::protobuf::Message& body) {
+    if (!stage_.recorded() || !at) return;
+    std::string json;
+    if (!google::protobuf::util::MessageToJsonString(body, &json).ok()) return;
+    remembered_ += fmt::format("{}{{\"position\":{},\"media_time\":{},\"kind\":\"{}\",\"entry_seq\":{},\"user_id\":{},\"body\":{}}}", remembered_.empty() ? "" : ",", at->position, at->media_time, kind, entry_seq, user.value, json);
+}
+void room::save_timeline() {
+    remembered_at_ms_ = p_.clock.steady_ms();
+    if (remembered_.empty() || stage_.performance_id() == 0) return;
+    spawn("save_timeline", [](core& home, std::int64_t performance, std::string rows) -> awaitable<void> {
+        if (auto saved = co_await home.db.query(sql::save_timeline, pg::with(performance, rows)); !saved) log::warn("rooms", "timeline_not_saved", "performance_id={} err={}", performance, log::quoted(saved.error().message));
+    }(p_.home, stage_.performance_id(), "[" + std::exchange(remembered_, {}) + "]"));
 }
 
 }  // namespace ovation::rooms

@@ -31,6 +31,18 @@ public:
     // What has waited long enough.
     std::vector<v1::Media> due(bool both_sit, std::int64_t now_ms);
     void drop_waiting() { waiting_.clear(); }
+    // The clock goes on from here: what was kept before a restart lies before it.
+    void begin_at(std::int64_t media_time, std::int64_t now_ms) {
+        begun_ = true;
+        end_ = media_time;
+        end_at_ms_ = now_ms;
+    }
+    // Where the song stands on the room's clock; none: nobody sings.
+    struct moment {
+        std::int64_t media_time = 0, position = 0;
+    };
+    [[nodiscard]] std::optional<moment> newest() const { return song_at_ ? std::optional(moment{end_, end_ - *song_at_}) : std::nullopt; }
+    [[nodiscard]] std::optional<moment> at_position(std::int64_t position) const { return song_at_ ? std::optional(moment{position + *song_at_, position}) : std::nullopt; }
     // When to ask again; nothing waits: none.
     [[nodiscard]] std::optional<std::int64_t> next_due_ms() const;
     [[nodiscard]] std::size_t lead() const { return lead_; }

@@ -69,10 +69,19 @@ struct routes_from_stage final : gifts::route_source {
             co_return gifts::stage_route{r.route, r.singer, r.performance, r.song_position};
         }(*hall, id, to_singer));
     }
+    awaitable<result<gifts::stage_route>> route_of_recording(std::int64_t recording, user_id to_singer) override {
+        OVATION_CO_TRY(const auto target, co_await kept->target_of(recording, to_singer));
+        OVATION_CO_TRY(const auto route, co_await channels->route_of(target.channel, target.singer, target.licensed));
+        co_return gifts::stage_route{route, target.singer, target.performance, std::nullopt};
+    }
     rooms::hall* hall = nullptr;
+    rooms::recordings* kept = nullptr;
+    channels::service* channels = nullptr;
 };
 struct display_in_rooms final : gifts::gift_display {
-    void show(room_id room, std::shared_ptr<const v1::GiftShown> gift) override { hall->show_gift(room, std::move(gift)); }
+    void show(room_id room, std::shared_ptr<const v1::GiftShown> gift) override {
+        if (room.value > 0) hall->show_gift(room, std::move(gift));  // what a recording gets is seen on its page
+    }
     rooms::hall* hall = nullptr;
 };
 struct journal_of_gifts final : rooms::journal_view {
@@ -159,11 +168,14 @@ struct application::parts {
           gift_counter(gift_service),
           supporters(all, ranking),
           wallets(books),
-          hall({all, clock, registry, &frame_for, contracts, journal, gift_counter, supporters, wallets, shelf, sound_workers, read_words(options.words_file)}),
+          kept(all, shelf, options.recording_root),
+          hall({all, clock, registry, &frame_for, contracts, journal, gift_counter, supporters, wallets, shelf, sound_workers, kept, read_words(options.words_file)}),
           room_service(all, hall),
           song_service(all),
           payment_service({all, queue, clock, options.demo ? options.sandbox_key : std::string(), factor()}) {
         stage_routes.hall = &hall;
+        stage_routes.kept = &kept;
+        stage_routes.channels = &channel_service;
         display.hall = &hall;
         queue.observe(announcer);
         queue.observe(ranking);
@@ -192,6 +204,7 @@ struct application::parts {
     counter_of_gifts gift_counter;
     supporters_of_boards supporters;
     wallets_of_ledger wallets;
+    rooms::recordings kept;
     rooms::hall hall;
     rooms::service room_service;
     songs::service song_service;
@@ -245,6 +258,7 @@ void application::parts::wire() {
     channel_service.register_with(table, gate);
     gift_service.register_with(table);
     room_service.register_with(table, gate);
+    kept.register_with(table, gate);
     song_service.register_with(table);
     payment_service.register_with(table, gate);
     table.add<v1::GetLiveTotalsRequest, v1::GetLiveTotalsResponse>("/ovation.v1.OpsService/GetLiveTotals",
@@ -252,8 +266,8 @@ void application::parts::wire() {
     rpc = std::make_unique<connect_router>(connect_router::parts{table, gate, *people, clock, registry, origins});
     live = std::make_unique<live_parts>(live_parts{all, hall, *people, clock, {}, registry.make_counter("ovation_live_opened_total", "Sockets that entered a room."),
                                                    registry.make_counter("ovation_live_refused_total", "Live commands refused for their rate."), factor()});
-    listener_options door_options{options.address, static_cast<std::uint16_t>(options.port), options.tls_cert, options.tls_key, options.web_root, options.media_root, origins, split(options.trusted_proxies), factor()};
-    door = std::make_unique<listener>(std::move(door_options), listener_parts{all, clock, registry, *rpc, *live, payment_service, [this]() -> awaitable<std::vector<std::pair<std::string, bool>>> {
+    listener_options door_options{options.address, static_cast<std::uint16_t>(options.port), options.tls_cert, options.tls_key, options.web_root, options.media_root, kept.shared_folder(), origins, split(options.trusted_proxies), factor()};
+    door = std::make_unique<listener>(std::move(door_options), listener_parts{all, clock, registry, *rpc, *live, payment_service, kept, [this]() -> awaitable<std::vector<std::pair<std::string, bool>>> {
                                                                                   return [](parts& p) -> awaitable<std::vector<std::pair<std::string, bool>>> {
                                                                                       const auto database = co_await p.all.db().query(ledger_head, {}, std::chrono::seconds(2));
                                                                                       co_return std::vector<std::pair<std::string, bool>>{{"database", database.has_value()}, {"ledger_writer", p.queue.is_writer()}};
@@ -269,6 +283,7 @@ void application::parts::start_tasks() {
         auto& c = all.at(i);
         asio::post(c.context, [this, &c] { c.tasks.spawn("ticks", hall.ticks(c)); });
     }
+    asio::post(all.at(0).context, [this] { all.at(0).tasks.spawn("recordings_left", kept.finish_left()); });
     asio::post(all.at(0).context, [this] { all.at(0).tasks.spawn("boards", ranking.run()); });
     door->start();
 }

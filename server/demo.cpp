@@ -143,25 +143,6 @@ songs::opus_packets read_opus(const std::string& path) {
     bytes << in.rdbuf();
     return must(songs::read_ogg_opus(std::move(bytes).str()), path.c_str());
 }
-
-std::string fetch_file(const client::address& from, const std::string& path) {
-    client::stream s(from);
-    s.send(fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", path, from.host));
-    std::string all;
-    try {
-        while (true) {
-            auto more = s.receive(10'000);
-            if (more.empty()) break;
-            all += more;
-        }
-    } catch (const std::exception&) {
-        // the server closes when it has sent all
-    }
-    const auto end = all.find("\r\n\r\n");
-    if (end == std::string::npos || !all.starts_with("HTTP/1.1 200")) throw std::runtime_error(fmt::format("{} cannot be had.", path));
-    return all.substr(end + 4);
-}
-
 struct demo_room {
     std::int64_t id;
     std::string singer;

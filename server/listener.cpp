@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <charconv>
 #include <fstream>
 #include <sstream>
 
@@ -23,7 +24,7 @@ std::string openssl_error() {
 const char* type_of(const fs::path& p) {
     static const std::map<std::string, const char*> types{{".html", "text/html; charset=utf-8"}, {".js", "text/javascript"}, {".css", "text/css"}, {".svg", "image/svg+xml"},
                                                           {".json", "application/json"},         {".png", "image/png"},     {".ico", "image/x-icon"}, {".wasm", "application/wasm"},
-                                                          {".opus", "audio/ogg"},                {".webmanifest", "application/manifest+json"}, {".woff2", "font/woff2"}};
+                                                          {".opus", "audio/ogg"}, {".m4a", "audio/mp4"},               {".webmanifest", "application/manifest+json"}, {".woff2", "font/woff2"}};
     const auto at = types.find(p.extension().string());
     return at == types.end() ? "application/octet-stream" : at->second;
 }
@@ -33,6 +34,75 @@ http_response plain(int status, std::string text) {
     r.status = status;
     r.body = std::move(text);
     return r;
+}
+
+// Players ask for pieces: one range of bytes (RFC 9110 section 14). What cannot be read as one is answered whole.
+void cut_range(http_response& r, std::string_view asked) {
+    r.headers.emplace_back("Accept-Ranges", "bytes");
+    if (!asked.starts_with("bytes=") || asked.find(',') != std::string_view::npos) return;
+    asked.remove_prefix(6);
+    const auto dash = asked.find('-');
+    if (dash == std::string_view::npos) return;
+    const auto number = [](std::string_view text) -> std::optional<std::size_t> {
+        std::size_t out = 0;
+        const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), out);
+        return failed == std::errc() && end == text.data() + text.size() ? std::optional(out) : std::nullopt;
+    };
+    const auto size = r.body.size();
+    auto first = number(asked.substr(0, dash)), last = number(asked.substr(dash + 1));
+    if (!first && !last) return;
+    if (!first) {
+        first = size - std::min(*last, size);
+        last = size - 1;
+    }
+    const auto end = std::min(last.value_or(size - 1), size - 1);
+    if (*first >= size || end < *first) {
+        r.status = 416;
+        r.headers.emplace_back("Content-Range", fmt::format("bytes */{}", size));
+        r.body.clear();
+        return;
+    }
+    r.status = 206;
+    r.headers.emplace_back("Content-Range", fmt::format("bytes {}-{}/{}", *first, end, size));
+    r.body = r.body.substr(*first, end - *first + 1);
+}
+
+std::string escape_html(std::string_view raw) {
+    std::string out;
+    for (const char c : raw) {
+        switch (c) {
+            case '&': out += "&amp;"; break;
+            case '<': out += "&lt;"; break;
+            case '>': out += "&gt;"; break;
+            case '"': out += "&quot;"; break;
+            default: out += c;
+        }
+    }
+    return out;
+}
+// The Open Graph card of a recording, for those who show links (https://ogp.me).
+void put_card(std::string& page, const v1::Recording& of, const std::string& origin) {
+    std::string singers;
+    for (const auto& s : of.singers()) singers += (singers.empty() ? "" : ", ") + s.name();
+    const auto title = fmt::format("{} · {}", of.title(), singers);
+    std::string card;
+    const auto add = [&](std::string_view property, std::string_view content) { card += fmt::format("<meta property=\"{}\" content=\"{}\" />\n    ", property, escape_html(content)); };
+    add("og:type", "music.song");
+    add("og:site_name", "Ovation");
+    add("og:title", title);
+    add("og:description", of.singers_size() > 0 && of.singers(0).points() > 0 ? fmt::format("{} · {} / 10 000", of.artist(), of.singers(0).points()) : of.artist());
+    add("og:url", origin + "/r/" + of.token());
+    add("og:image", origin + "/card.png");
+    add("og:image:width", "1200");
+    add("og:image:height", "630");
+    add("og:audio", origin + of.m4a_url());
+    add("og:audio:type", "audio/mp4");
+    add("music:duration", std::to_string(of.duration_samples() / 48'000));
+    card += "<meta name=\"twitter:card\" content=\"summary_large_image\" />\n    ";
+    if (const auto at = page.find("<title>"); at != std::string::npos) {
+        const auto end = page.find("</title>", at);
+        page = page.substr(0, at) + card + "<title>" + escape_html(title) + page.substr(end);
+    }
 }
 
 http_response not_allowed(const char* verbs) {
@@ -291,7 +361,10 @@ awaitable<http_response> listener::answer(const http_request& request) {
         r.type = "text/plain; version=0.0.4; charset=utf-8";
         co_return r;
     }
-    co_return file(request, true);
+    auto page = file(request, true);
+    if (request.path.starts_with("/r/") && page.status == 200 && page.type.starts_with("text/html"))
+        if (const auto of = co_await p_.kept.published(request.path.substr(3))) put_card(page.body, *of, fmt::format("{}://{}", options_.tls_cert.empty() ? "http" : "https", request.header("host")));
+    co_return page;
 }
 
 http_response listener::file(const http_request& request, bool pages_too) {
@@ -299,8 +372,11 @@ http_response listener::file(const http_request& request, bool pages_too) {
     if (!path) return plain(400, "The path cannot be read.\n");
     std::optional<fs::path> found;
     bool fingerprinted = false;
+    bool sound = true;
     if (path->starts_with("/media/")) found = inside(options_.media_root, path->substr(7));
+    else if (path->starts_with("/recordings/") && fs::path(*path).has_extension()) found = inside(options_.shared_root, path->substr(12));
     else {
+        sound = false;
         found = inside(options_.web_root, *path);
         fingerprinted = path->starts_with("/assets/");
         // Pages have paths of their own: /room/7 is index.html's business.
@@ -313,10 +389,13 @@ http_response listener::file(const http_request& request, bool pages_too) {
     http_response r;
     r.type = type_of(*found);
     r.body = std::move(bytes).str();
-    r.headers = {{"Cache-Control", fingerprinted ? "public, max-age=31536000, immutable" : "no-cache"},
+    if (sound) cut_range(r, request.header("range"));
+    auto& headers = r.headers;
+    for (auto& h : std::vector<std::pair<std::string, std::string>>{{"Cache-Control", fingerprinted ? "public, max-age=31536000, immutable" : "no-cache"},
                  {"X-Content-Type-Options", "nosniff"},
                  {"Referrer-Policy", "same-origin"},
-                 {"Content-Security-Policy", "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; style-src 'self' 'unsafe-inline'; media-src 'self' blob:; worker-src 'self' blob:; frame-ancestors 'none'"}};
+                 {"Content-Security-Policy", "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; style-src 'self' 'unsafe-inline'; media-src 'self' blob:; worker-src 'self' blob:; frame-ancestors 'none'"}})
+        headers.push_back(std::move(h));
     return r;
 }
 

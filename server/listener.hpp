@@ -4,6 +4,7 @@
 
 #include "base/limits.hpp"
 #include "payments/service.hpp"
+#include "rooms/recordings.hpp"
 #include "server/connect.hpp"
 #include "server/live_session.hpp"
 
@@ -15,6 +16,7 @@ struct listener_options {
     std::string tls_cert, tls_key;      // PEM files; empty: plain
     std::filesystem::path web_root;     // empty or missing: no pages
     std::filesystem::path media_root;   // backing tracks
+    std::filesystem::path shared_root;  // mixes of recordings, by token
     std::vector<std::string> allowed_origins;
     std::vector<std::string> trusted_proxies;
     double rate_factor = 1;
@@ -27,6 +29,7 @@ struct listener_parts {
     connect_router& rpc;
     live_parts& live;
     payments::service& payments;
+    rooms::recordings& kept;
     std::function<awaitable<std::vector<std::pair<std::string, bool>>>()> readiness;
 };
 

@@ -75,6 +75,8 @@ struct passenger {
     v1::ClientFrame enter;
 };
 
+room_id room_of(const passenger& p) { return p.enter.enter().alone() ? rooms::hall::alone(p.who.user) : room_id(p.enter.enter().room_id()); }
+
 bool parse(rooms::encoding wire, const message& m, v1::ClientFrame& to) {
     if (wire == rooms::encoding::proto) return to.ParseFromString(m.payload);
     if (!check_json(m.payload)) return false;
@@ -143,7 +145,7 @@ public:
     seated(live_parts& p, passenger who) : p_(p), rider_(std::move(who)) {}
 
     awaitable<void> run(core& home) {
-        const room_id id(rider_.enter.enter().room_id());
+        const auto id = room_of(rider_);
         transport connection(transport::assign(home.context, rider_.connection.descriptor), std::move(rider_.connection.ssl), *p_.sweepers[home.index]);
         live_pipe pipe(connection);
         connection.deadline_in(limits::idle_without_ping_ms);
@@ -238,12 +240,14 @@ awaitable<void> run_live(live_parts& p, std::unique_ptr<transport> connection, s
             if (!is_data(pipe, wire, messages[i])) continue;
             fault why;
             if (!parse(wire, messages[i], rider.enter) || !rider.enter.has_enter()) why = invalid("enter", "the first frame must be `enter`.");
-            else if (rider.enter.enter().room_id() <= 0) why = invalid("room_id", "must be the id of a room.");
+            else if (rider.enter.enter().room_id() <= 0 && !rider.enter.enter().alone()) why = invalid("room_id", "must be the id of a room.");
             else if (const auto& token = rider.enter.enter().access_token(); !token.empty()) {
                 auto who = p.people.authenticate(token);
                 if (who) rider.who = std::move(*who);
                 else why = who.error();
             }
+            if (why.reason.empty() && rider.enter.enter().alone() && !(rider.who.user && rider.who.roles.has(v1::ROLE_SINGER)))
+                why = denied("role_missing", "A stage of one's own is for singers. Log in as one.");
             if (!why.reason.empty()) {
                 refuse(pipe, wire, rider.enter.request_id(), why);
                 pipe.close(why.kind == code::unauthenticated ? static_cast<int>(rooms::close_session_ended) : close_policy, why.reason);
@@ -260,7 +264,7 @@ awaitable<void> run_live(live_parts& p, std::unique_ptr<transport> connection, s
         if (!co_await more(*connection, rider.decode, messages, rider.failed)) co_return;
     }
     rider.who.address = std::move(address);
-    auto& home = p.hall.home_of(room_id(rider.enter.enter().room_id()));
+    auto& home = p.hall.home_of(room_of(rider));
     rider.connection = connection->release();
     connection.reset();
     // From here on the home core owns it.

@@ -4,8 +4,6 @@
 
 namespace ovation::songs {
 namespace {
-constexpr int packets_per_page = 50;  // one second
-
 void put32(std::string& to, std::uint32_t v) {
     for (int i = 0; i < 4; ++i) to += static_cast<char>(v >> (8 * i) & 0xff);
 }
@@ -15,7 +13,7 @@ void put16(std::string& to, int v) {
 }
 }  // namespace
 
-ogg_opus_writer::ogg_opus_writer(sink to, int channels, int serial, const std::vector<std::pair<std::string, std::string>>& tags) : to_(std::move(to)) {
+ogg_opus_writer::ogg_opus_writer(sink to, int channels, int serial, const std::vector<std::pair<std::string, std::string>>& tags, int packets_per_page) : to_(std::move(to)), packets_per_page_(packets_per_page) {
     ogg_stream_init(&stream_, serial);
     std::string head = "OpusHead";
     head += static_cast<char>(1);
@@ -54,7 +52,7 @@ void ogg_opus_writer::add(std::string_view packet, bool last) {
     p.granulepos = granule_;
     p.packetno = packet_number_++;
     ogg_stream_packetin(&stream_, &p);
-    if (++since_page_ == packets_per_page || last) {
+    if (++since_page_ == packets_per_page_ || last) {
         pages(true);
         since_page_ = 0;
     }

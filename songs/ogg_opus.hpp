@@ -19,7 +19,7 @@ inline constexpr int access_point_every = 5;   // packets: each one decodes with
 class ogg_opus_writer {
 public:
     using sink = std::function<void(std::string_view)>;
-    ogg_opus_writer(sink to, int channels, int serial, const std::vector<std::pair<std::string, std::string>>& tags);
+    ogg_opus_writer(sink to, int channels, int serial, const std::vector<std::pair<std::string, std::string>>& tags, int packets_per_page = 50);
     ~ogg_opus_writer();
     ogg_opus_writer(const ogg_opus_writer&) = delete;
     ogg_opus_writer& operator=(const ogg_opus_writer&) = delete;
@@ -32,6 +32,7 @@ private:
     std::int64_t granule_ = 0;
     std::int64_t packet_number_ = 0;
     int since_page_ = 0;
+    int packets_per_page_;
 };
 
 struct opus_packets {

@@ -27,6 +27,7 @@ struct one_stage final : route_source {
         if (room.value > 2) co_return not_found("This room");
         co_return stage_route{route[static_cast<std::size_t>(room.value - 1)], room.value == 1 ? singer : second_singer, {}, {}};
     }
+    awaitable<result<stage_route>> route_of_recording(std::int64_t, user_id) override { co_return not_found("This recording"); }
     std::array<route_id, 2> route;
 };
 struct no_display final : gift_display {

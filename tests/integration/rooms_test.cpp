@@ -118,7 +118,7 @@ public:
         facts.channel = channel_id(1);
         facts.agent = agent;
         room_ = on_core([&] {
-            return std::make_shared<rooms::room>(room_parts{all_.at(0), clock, &framed, routes_, journal, gifts_, supporters_, wallets_, shelf_, workers_, numbers_, words_, chat_rate_}, std::move(facts));
+            return std::make_shared<rooms::room>(room_parts{all_.at(0), clock, &framed, routes_, journal, gifts_, supporters_, wallets_, shelf_, workers_, kept_, numbers_, words_, chat_rate_}, std::move(facts));
         });
     }
     ~house() {
@@ -248,7 +248,7 @@ public:
         on_core([] {});
     }
     void restored(std::int64_t performance, std::int64_t position) {
-        on_core([&] { room_->resume_show(performance_id(performance), 1, "title", "artist", true, position, 0); });
+        on_core([&] { room_->resume_show({performance_id(performance), 1, "title", "artist", true, position, 0}); });
     }
     void tick() {
         on_core([&] { room_->tick(clock.steady_ms()); });
@@ -301,6 +301,7 @@ private:
     fake_wallets wallets_;
     worker_pool workers_{1, 16};
     songs::shelf shelf_{"/nowhere", workers_};
+    rooms::recordings kept_{all_, shelf_, std::filesystem::temp_directory_path() / "ovation-rooms-test"};
     room_metrics numbers_{registry.make_counter("a", ""), registry.make_counter("dropped", ""), registry.make_counter("c", ""), registry.make_gauge("d", ""), registry.make_gauge("e", "")};
     std::vector<std::string> words_;
     rate_limiter<user_id> chat_rate_;

@@ -22,6 +22,7 @@ v1::Media at(std::int64_t position, int packets = 3) {
     for (int i = 0; i < packets; ++i) m.add_voice("v");
     return m;
 }
+std::uint32_t end_of(const v1::Media& m) { return m.backing_first() + static_cast<std::uint32_t>(m.backing_size()); }
 }  // namespace
 
 TEST_CASE("backing: each packet is sent once and in order, up to those that begin before the message's end") {
@@ -46,7 +47,7 @@ TEST_CASE("backing: a jump starts at an access point at least one packet before 
     feed.attach(m);
     auto drifted = at(2'880 + 900);
     feed.attach(drifted);
-    CHECK(drifted.backing_first() == m.backing_first() + m.backing_size());
+    CHECK(drifted.backing_first() == end_of(m));
     for (const std::int64_t position : {48'000, 100'001, 480'000 - 312, 7'000, 960 * 5 - 312, 960 * 6 - 312}) {
         feed.set(numbered(1'000));
         auto j = at(position);
@@ -84,7 +85,7 @@ TEST_CASE("backing: the other rendition has the same packets; a rebuilt message 
         for (int i = 0; i < m.backing_size(); ++i) CHECK(low.backing(i).substr(1) == m.backing(i).substr(1));
         const auto whole = feed.rebuilt(m, false);
         CHECK(whole.backing_first() % 5 == 0);
-        CHECK(whole.backing_first() + whole.backing_size() == m.backing_first() + m.backing_size());
+        CHECK(end_of(whole) == end_of(m));
         CHECK(whole.voice_size() == m.voice_size());
     }
 }

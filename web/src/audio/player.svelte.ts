@@ -21,7 +21,8 @@ export class Player {
   underruns = 0;
   private context: AudioContext;
   private node: AudioWorkletNode | null = null;
-  private effect: VoiceEffect;
+  private effect: VoiceEffect | null = null;
+  private dress = 'off';
   private voice: GainNode;
   private backing: GainNode;
   private master: GainNode;
@@ -34,11 +35,10 @@ export class Player {
   // `attach` hands the worklet's port to the live worker.
   constructor(private attach: (port: MessagePort) => void) {
     this.context = new AudioContext({ sampleRate: rate, latencyHint: 'interactive' });
-    this.effect = new VoiceEffect(this.context);
     this.voice = new GainNode(this.context);
     this.backing = new GainNode(this.context);
     this.master = new GainNode(this.context);
-    this.effect.output.connect(this.voice).connect(this.master);
+    this.voice.connect(this.master);
     this.backing.connect(this.master);
     this.connectOut();
     this.mix();
@@ -62,6 +62,9 @@ export class Player {
       return;
     }
     const node = new AudioWorkletNode(this.context, 'player', { numberOfInputs: 0, numberOfOutputs: 2, outputChannelCount: [1, 2] });
+    this.effect = new VoiceEffect(this.context);
+    this.effect.set(this.dress);
+    this.effect.output.connect(this.voice);
     node.connect(this.effect.input, 0);
     node.connect(this.backing, 1);
     this.node = node;
@@ -115,7 +118,8 @@ export class Player {
     return found && found.offset !== null ? { at: now - found.offset, performance: found.performance } : null;
   }
   setEffect(name: string) {
-    this.effect.set(name);
+    this.dress = name;
+    this.effect?.set(name);
   }
   mix(volume = this.volume, balance = this.balance, muted = this.muted) {
     this.volume = volume;

@@ -1,5 +1,6 @@
 // Plays voice and backing from one ring with one read pointer and one rate: they cannot drift apart. The buffer adapts to the
 // network: it is steered by its smallest depth over a second, between 120 ms and 2 s.
+import { registerDynamics } from './dynamics';
 import { rate as hertz, type PlayerStatus, type ToPlayer } from './messages';
 
 declare const currentFrame: number;
@@ -178,3 +179,4 @@ function cubic(of: Float32Array, k: number, t: number): number {
   return b + 0.5 * t * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a)));
 }
 registerProcessor('player', Player);
+registerDynamics();

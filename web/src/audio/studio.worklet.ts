@@ -1,5 +1,6 @@
 // The singer's side: plays backing and guide, captures the microphone, and stamps each 20 ms frame with the song position that
 // the singer was hearing. One clock for both. Play, pause, seek and a new song happen on the 20 ms grid.
+import { registerDynamics } from './dynamics';
 import { packet, type Captured, type StudioStatus, type ToStudio } from './messages';
 
 declare const currentFrame: number;
@@ -116,3 +117,4 @@ class Studio extends AudioWorkletProcessor {
   }
 }
 registerProcessor('studio', Studio);
+registerDynamics();

@@ -1,0 +1,1 @@
+select display_name from identity.users where id = $1

@@ -1,0 +1,1 @@
+update rooms.recording set token = $2 where id = $1
