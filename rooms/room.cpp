@@ -62,6 +62,7 @@ void room::handle(const member_ptr& who, granted proof, v1::ClientFrame command)
         case v1::ClientFrame::kRequestSong: return spawn("request_song", request_song(who, request, std::move(*command.mutable_request_song())));
         case v1::ClientFrame::kCancelRequest: return cancel_request(who, request, command.cancel_request().id());
         case v1::ClientFrame::kArrangeQueue: return arrange_queue(who, request, command.arrange_queue());
+        case v1::ClientFrame::kBumpRequest: return spawn("bump", bump(who, request, std::move(*command.mutable_bump_request())));
         case v1::ClientFrame::kSetStage: return set_stage(who, request, command.set_stage());
         case v1::ClientFrame::kSetQuality:
             who->low_rate = command.set_quality().low_rate();
@@ -162,6 +163,7 @@ awaitable<result<void>> room::end_show() {
     media_kept_.clear();
     backing_.clear();
     publish_stage();
+    end_queue(show);
     v1::ServerFrame f;
     f.mutable_show()->set_show_id(show);
     f.mutable_show()->set_open(false);
@@ -233,6 +235,7 @@ void room::count_listening(std::int64_t now) {
 }
 
 void room::tick(std::int64_t now) {
+    count_played(now);
     if (now - counted_at_ms_ >= 1'000) {
         counted_at_ms_ = now;
         count_listening(now);

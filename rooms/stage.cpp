@@ -123,7 +123,11 @@ awaitable<void> room::pick_song(member_ptr who, std::uint64_t request_id, v1::Pi
     route_ = {};
     media_kept_.clear();
     set_position(0);
-    if (request.song_request_id() != 0 && queue_.sing(request.song_request_id(), p_.clock.now_ms())) publish_queue();
+    if (request.song_request_id() != 0)
+        if (const auto served = queue_.sing(request.song_request_id(), p_.clock.now_ms())) {
+            sing_bumped(*served, request.song_id());
+            publish_queue();
+        }
     start_take();
     publish_stage();
     settle();  // the singer knows the performance before the answer comes
@@ -267,7 +271,10 @@ void room::resume_show(performance_id performance, std::int64_t song, std::strin
 }
 
 void room::save_performance(bool ended) {
-    if (ended) end_take();
+    if (ended) {
+        end_take();
+        end_bump();
+    }
     saved_at_ms_ = p_.clock.steady_ms();
     if (stage_.performance_id() == 0) return;
     spawn("save_performance", [](core& home, std::int64_t performance, std::int64_t position, bool over) -> awaitable<void> {
