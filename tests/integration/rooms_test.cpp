@@ -987,6 +987,9 @@ TEST_CASE("bump: captured when 30 s of the song were played, whatever was sought
     back.mutable_control_song()->set_song_position(4'000'000);  // sought, not sung
     REQUIRE(h.ask(staff, back).has_done());
     play(29'999);
+    REQUIRE(h.control(staff, v1::ControlSong::ACTION_PAUSE).has_done());
+    h.clock.advance(60'000);
+    h.tick();
     CHECK(h.queue() == "1 4! 5! left 5");
     CHECK(h.pick(staff, other, 4) == "done");  // ends the one before, and is not what was asked for
     CHECK(h.until([&] { return h.bumps.log.size() == log.size() + std::string("release3 release4 ").size(); }));
