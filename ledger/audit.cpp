@@ -2,6 +2,9 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include <array>
+#include <unordered_map>
+
 #include "ledger/split.hpp"
 #include "ledger/sql.hpp"
 
@@ -55,6 +58,53 @@ awaitable<result<check>> recompute_splits(pg::connection& db) {
     }
     co_return out;
 }
+// Columns of sql::captures_from: seq, price, accounts (7), rule (gross, vat, five shares, bonus), what they got (6).
+// An account may stand for several parties: compared are the sums by account, and that nobody else got anything.
+bool same_capture(const pg::rows& r, int i) {
+    if (r.null(i, 2)) return false;
+    split_rule rule;
+    rule.gross = r.boolean(i, 9);
+    const auto bp = [&](int column) { return static_cast<int>(r.number(i, column)); };
+    rule.vat_bp = bp(10);
+    rule.rights_bp = bp(11);
+    rule.singer_bp = bp(12);
+    rule.agent_bp = bp(13);
+    rule.venue_bp = bp(14);
+    rule.platform_bp = bp(15);
+    const auto price = r.number(i, 1);
+    const auto due = split(price, 0, rule);
+    const std::array<std::int64_t, 6> legs{due.vat, due.rights, due.singer, due.agent, due.venue, due.platform};
+    std::unordered_map<std::int64_t, std::int64_t> expected, got;
+    for (int k = 0; k < 6; ++k) {
+        expected[r.number(i, 2 + k)] += legs[static_cast<std::size_t>(k)];
+        got[r.number(i, 2 + k)] = r.number(i, 17 + k);
+    }
+    std::int64_t total = 0;
+    for (const auto& [account, amount] : got) total += amount;
+    return expected == got && total == price;
+}
+
+awaitable<result<check>> recompute_captures(pg::connection& db) {
+    check out{"captures", true, 0, "every captured hold was split by the rule of its route, recomputed"};
+    std::int64_t from = 0;
+    std::int64_t bad = 0;
+    while (true) {
+        auto page = co_await db.query(sql::captures_from, pg::with(from, chunk), patience);
+        if (!page) co_return page.error();
+        for (int i = 0; i < page->size(); ++i) {
+            ++out.count;
+            from = page->number(i, 0);
+            if (same_capture(*page, i)) continue;
+            if (bad++ == 0) out.detail = fmt::format("for example seq {}", from);
+        }
+        if (page->size() < chunk) break;
+    }
+    if (bad != 0) {
+        out.ok = false;
+        out.count = bad;
+    }
+    co_return out;
+}
 }  // namespace
 
 awaitable<result<std::vector<check>>> verify(pg::connection& db) {
@@ -73,7 +123,8 @@ awaitable<result<std::vector<check>>> verify(pg::connection& db) {
         {"floors", &sql::verify_floors, "no floored account is, or ever was, below zero"},
         {"coins", &sql::verify_coins, "wallets hold whole coins"},
         {"total", &sql::verify_total, "all accounts together are zero"},
-        {"spend", &sql::verify_spend, "the days' spending equals the gifts of each payer"},
+        {"spend", &sql::verify_spend, "the days' spending equals each payer's gifts and holds, less what was released"},
+        {"holds", &sql::verify_holds, "what was held is captured or released whole, once"},
     };
     for (const auto& s : steps) {
         OVATION_CO_TRY(auto rows, co_await db.query(*s.what, {}, patience));
@@ -81,6 +132,8 @@ awaitable<result<std::vector<check>>> verify(pg::connection& db) {
     }
     OVATION_CO_TRY(auto splits, co_await recompute_splits(db));
     out.push_back(std::move(splits));
+    OVATION_CO_TRY(auto captures, co_await recompute_captures(db));
+    out.push_back(std::move(captures));
     OVATION_CO_CHECK(co_await db.query(end_snapshot, {}, patience));
     co_return out;
 }

@@ -50,6 +50,10 @@ awaitable<result<std::shared_ptr<room>>> hall::find(room_id id) {
     all.push_back({&sql::open_show_state, pg::with(id)});
     OVATION_CO_TRY(auto r, co_await home.db.run(std::move(all)));
     if (r[0].empty()) co_return not_found("This room");
+    std::vector<paid_bump> bumps;
+    if (const show_id show(r[0].number(0, 7)); show) {
+        OVATION_CO_TRY(bumps, co_await p_.bumps.paid(show));
+    }
     if (auto known = loaded(id)) co_return known;  // somebody else loaded it meanwhile
     room_facts facts;
     auto& s = facts.shown;
@@ -64,6 +68,8 @@ awaitable<result<std::shared_ptr<room>>> hall::find(room_id id) {
     s.set_show_id(f.number(0, 7));
     s.set_show_started_at_ms(f.number(0, 8));
     s.set_agent_name(f.string(0, 10));
+    s.set_bump_price_coins(f.number(0, 11));
+    s.set_bumps_per_show(static_cast<std::int32_t>(f.number(0, 12)));
     facts.channel = channel_id(f.number(0, 2));
     facts.agent = user_id(f.number(0, 9));
     for (int i = 0; i < r[1].size(); ++i) facts.helpers.insert(user_id(r[1].number(i, 0)));
@@ -79,12 +85,13 @@ awaitable<result<std::shared_ptr<room>>> hall::find(room_id id) {
         if (o.empty()) made->resume_show({});
         else made->resume_show({performance_id(o.number(0, 0)), o.number(0, 1), o.string(0, 2), o.string(0, 3), o.boolean(0, 4), o.number(0, 5), static_cast<int>(o.number(0, 6)), o.boolean(0, 7), o.boolean(0, 8)});
     }
+    if (open) made->restore_bumps(bumps);
     co_return made;
 }
 
 std::shared_ptr<room> hall::make(core& home, room_facts facts) {
     const room_id id(facts.shown.id());
-    auto made = std::make_shared<room>(room_parts{home, p_.clock, p_.frame, p_.routes, p_.journal, p_.gifts, p_.supporters, p_.wallets, p_.shelf, p_.workers, p_.kept, numbers_, p_.refused_words, chat_rate_}, std::move(facts));
+    auto made = std::make_shared<room>(room_parts{home, p_.clock, p_.frame, p_.routes, p_.journal, p_.gifts, p_.bumps, p_.supporters, p_.wallets, p_.shelf, p_.workers, p_.kept, numbers_, p_.refused_words, chat_rate_}, std::move(facts));
     floors_[home.index].rooms.emplace(id, made);
     return made;
 }

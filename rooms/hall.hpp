@@ -14,6 +14,7 @@ struct hall_parts {
     route_maker& routes;
     journal_view& journal;
     gift_counter& gifts;
+    bump_counter& bumps;
     supporters_view& supporters;
     wallet_view& wallets;
     songs::shelf& shelf;

@@ -16,19 +16,24 @@ v1::Queue room::queue_now() const {
     const auto rest = stage_.performance_id() != 0 ? std::max<std::int64_t>(0, (song_length_ - position_now()) / 48) : 0;
     auto out = queue_.shown(rest);
     out.set_version(queue_version_);
+    out.set_bump_price_coins(facts_.shown.bump_price_coins());
+    out.set_bumps_left(bumps_left());
     return out;
+}
+
+awaitable<void> room::save_queue() {
+    const auto show = facts_.shown.show_id();
+    std::string json;
+    if (show == 0 || !google::protobuf::util::MessageToJsonString(queue_now(), &json).ok()) co_return;
+    if (auto saved = co_await p_.home.db.query(sql::save_queue, pg::with(show, json, queue_version_)); !saved) log::warn("rooms", "queue_not_saved", "show_id={} err={}", show, log::quoted(saved.error().message));
 }
 
 void room::publish_queue() {
     ++queue_version_;
     v1::ServerFrame f;
     *f.mutable_queue() = queue_now();
-    std::string json;
-    if (google::protobuf::util::MessageToJsonString(f.queue(), &json).ok())
-        spawn("save_queue", [](core& home, std::int64_t show, std::string text, std::int64_t version) -> awaitable<void> {
-            if (auto saved = co_await home.db.query(sql::save_queue, pg::with(show, text, version)); !saved) log::warn("rooms", "queue_not_saved", "show_id={} err={}", show, log::quoted(saved.error().message));
-        }(p_.home, facts_.shown.show_id(), std::move(json), queue_version_));
     publish(event_class::state, key_queue, std::move(f));
+    spawn("save_queue", save_queue());
 }
 
 void room::restore_queue(const std::string& json) {
@@ -58,12 +63,15 @@ void room::cancel_request(const member_ptr& who, std::uint64_t request_id, std::
     const auto* r = queue_.find(id);
     if (!r) return refuse(who, request_id, not_found("This request"));
     if (r->user != who->who.user && !is_staff(who->who)) return refuse(who, request_id, denied("not_yours", "This is somebody else's request."));
-    (void)queue_.take(id);
+    if (const auto gone = queue_.take(id)) drop_bump(*gone);
     publish_queue();
     done(who, request_id);
 }
 
 void room::arrange_queue(const member_ptr& who, std::uint64_t request_id, const v1::ArrangeQueue& request) {
+    // The next skip forgets the last one: that request does not come back.
+    std::optional<song_queue::request> forgotten;
+    if (request.action() == v1::ArrangeQueue::ACTION_SKIP && queue_.skipped()) forgotten = *queue_.skipped();
     auto changed = [&]() -> result<void> {
         switch (request.action()) {
             case v1::ArrangeQueue::ACTION_MOVE: return queue_.move(request.id(), request.index());
@@ -75,6 +83,7 @@ void room::arrange_queue(const member_ptr& who, std::uint64_t request_id, const 
         }
     }();
     if (!changed) return refuse(who, request_id, changed.error());
+    if (forgotten) drop_bump(*forgotten);
     publish_queue();
     done(who, request_id);
 }

@@ -67,6 +67,7 @@ void room::handle(const member_ptr& who, granted proof, v1::ClientFrame command)
         case v1::ClientFrame::kTakeSeat: return take_seat(who, request, command.take_seat().record());
         case v1::ClientFrame::kLeaveSeat: return leave_seat(who, request);
         case v1::ClientFrame::kArrangeSeat: return spawn("arrange_seat", arrange_seat(who, request, command.arrange_seat()));
+        case v1::ClientFrame::kBumpRequest: return spawn("bump", bump(who, request, std::move(*command.mutable_bump_request())));
         case v1::ClientFrame::kSetStage: return set_stage(who, request, command.set_stage());
         case v1::ClientFrame::kSetQuality:
             who->low_rate = command.set_quality().low_rate();
@@ -171,6 +172,7 @@ awaitable<result<void>> room::end_show() {
     media_kept_.clear();
     backing_.clear();
     publish_stage();
+    end_queue(show);
     v1::ServerFrame f;
     f.mutable_show()->set_show_id(show);
     f.mutable_show()->set_open(false);
@@ -247,6 +249,7 @@ void room::count_listening(std::int64_t now) {
 }
 
 void room::tick(std::int64_t now) {
+    count_played(now);
     if (now - counted_at_ms_ >= 1'000) {
         counted_at_ms_ = now;
         count_listening(now);

@@ -37,6 +37,7 @@ struct room_parts {
     route_maker& routes;
     journal_view& journal;
     gift_counter& gifts;
+    bump_counter& bumps;
     supporters_view& supporters;
     wallet_view& wallets;
     songs::shelf& shelf;
@@ -112,6 +113,9 @@ public:
 
     void restore_queue(const std::string& json);
     void restore_seat(user_id user, std::string name, bool locked);
+    // bumps.cpp; after the queue and the stage have been restored.
+    void restore_bumps(const std::vector<paid_bump>& paid);
+    void set_bumps(std::int64_t price_coins, std::int32_t per_show);
 
     [[nodiscard]] bool is_singer(user_id user) const { return user && user.value == facts_.shown.singer_id(); }
     [[nodiscard]] bool is_on_stage(user_id user) const { return is_singer(user) || (user && user == seats_[guest].user); }
@@ -174,7 +178,29 @@ private:
     void cancel_request(const member_ptr& who, std::uint64_t request_id, std::int64_t id);
     void arrange_queue(const member_ptr& who, std::uint64_t request_id, const v1::ArrangeQueue& request);
     void publish_queue();
+    awaitable<void> save_queue();
     [[nodiscard]] v1::Queue queue_now() const;
+    // bumps.cpp
+    struct bump_on_stage {
+        show_id show;
+        std::int64_t request = 0;
+        user_id user, singer;
+        performance_id performance;
+        bool licensed = false;
+        route_id route;
+        std::int64_t played_ms = 0;
+    };
+    awaitable<void> bump(member_ptr who, std::uint64_t request_id, v1::BumpRequest request);
+    [[nodiscard]] std::optional<fault> why_no_bump(user_id who, const v1::BumpRequest& request) const;
+    [[nodiscard]] std::int32_t bumps_left() const;
+    awaitable<void> give_back(show_id show, std::int64_t request, user_id user);
+    void drop_bump(const song_queue::request& of);
+    void sing_bumped(const song_queue::request& of, std::int64_t song);
+    void count_played(std::int64_t now);
+    awaitable<void> close_sung(bump_on_stage one);
+    void end_bump();
+    void end_queue(std::int64_t show);
+    awaitable<void> tell_balance(user_id user);
 
     void set_stage(const member_ptr& who, std::uint64_t request_id, const v1::SetStage& request);
     void start_takes();
@@ -258,6 +284,9 @@ private:
     std::deque<event> media_kept_;
     song_queue queue_;
     std::int64_t queue_version_ = 0;
+    std::int32_t bumps_sold_ = 0;                // in this show
+    std::optional<bump_on_stage> sung_bump_;     // of the performance on stage
+    std::int64_t played_at_ms_ = 0;
     std::int64_t song_length_ = 0;  // samples
     backing_feed backing_;
     std::shared_ptr<const songs::ultrastar_song> notes_;  // null: not scored

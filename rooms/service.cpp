@@ -21,6 +21,8 @@ v1::Room room_of(const pg::rows& r, int i) {
     out.set_show_id(r.number(i, 7));
     out.set_show_started_at_ms(r.number(i, 8));
     out.set_agent_name(r.string(i, 10));
+    out.set_bump_price_coins(r.number(i, 11));
+    out.set_bumps_per_show(static_cast<std::int32_t>(r.number(i, 12)));
     return out;
 }
 }  // namespace
@@ -36,6 +38,7 @@ void service::register_with(rpc_table& table, access_gate& gate) {
     bind_rpc(table, prefix + "NameHelper", *this, &service::name_helper);
     bind_rpc(table, prefix + "KickUser", *this, &service::kick);
     bind_rpc(table, prefix + "MuteUser", *this, &service::mute);
+    bind_rpc(table, prefix + "SetBumps", *this, &service::set_bumps);
     bind_rpc(table, prefix + "ReportUser", *this, &service::report);
     gate.resolve(v1::RELATION_ROOM_SINGER, "room_id", access_gate::by_row(cores_, sql::is_room_singer));
     gate.resolve(v1::RELATION_ROOM_STAFF, "room_id", access_gate::by_row(cores_, sql::is_room_staff, v1::ROLE_OPS));
@@ -110,6 +113,19 @@ awaitable<result<v1::Room>> service::name_helper(granted who, v1::NameHelperRequ
         here->helper_changed(helper, shown, removed);
         co_return here->snapshot();
     }(hall_, id, user, name, request.remove()));
+}
+
+awaitable<result<v1::Room>> service::set_bumps(granted, v1::SetBumpsRequest request) {
+    if (request.price_coins() < 0 || request.price_coins() > limits::bump_price_coins_max) co_return invalid("price_coins", "a bump costs 1 to 200000 coins; 0: none is sold.");
+    if (request.per_show() < 0 || request.per_show() > limits::bumps_per_show_max) co_return invalid("per_show", "0 to 1000 bumps in a show.");
+    const room_id id(request.room_id());
+    OVATION_CO_CHECK(co_await snapshot(id));
+    OVATION_CO_CHECK(co_await cores_.db().query(sql::set_bumps, pg::with(id, request.price_coins(), request.per_show())));
+    co_return co_await ask(hall_.home_of(id), [](hall& h, room_id room, std::int64_t price, std::int32_t per_show) -> awaitable<result<v1::Room>> {
+        OVATION_CO_TRY(auto here, co_await h.find(room));
+        here->set_bumps(price, per_show);
+        co_return here->snapshot();
+    }(hall_, id, request.price_coins(), request.per_show()));
 }
 
 awaitable<result<void>> service::restrain(restraint what) {

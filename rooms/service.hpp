@@ -18,6 +18,7 @@ public:
     awaitable<result<v1::Room>> open_show(granted who, v1::OpenShowRequest request);
     awaitable<result<v1::Room>> end_show(granted who, v1::EndShowRequest request);
     awaitable<result<v1::Room>> name_helper(granted who, v1::NameHelperRequest request);
+    awaitable<result<v1::Room>> set_bumps(granted who, v1::SetBumpsRequest request);
     awaitable<result<v1::KickUserResponse>> kick(granted who, v1::KickUserRequest request);
     awaitable<result<v1::MuteUserResponse>> mute(granted who, v1::MuteUserRequest request);
     awaitable<result<v1::ReportUserResponse>> report(granted who, v1::ReportUserRequest request);

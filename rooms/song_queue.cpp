@@ -29,8 +29,10 @@ result<std::int64_t> song_queue::add(request r) {
     if (static_cast<std::size_t>(mine) >= limits::requests_per_user) return precondition("too_many_requests", "You have three songs in the queue already. Take one back, or wait until one is sung.");
     if (order_.size() >= limits::requests_per_room) return precondition("queue_full", "The queue is full. Try again when a song has been sung.");
     if (std::ranges::any_of(order_, [&](const request& o) { return same_asker(o, r) && o.song == r.song; })) return precondition("already_asked", "You have asked for this song already.");
-    // Behind the locked one: before the first of a later round, or of the same round whose asker was sung for later.
+    // Behind the locked one and the bumped ones: before the first of a later round, or of the same round whose asker was sung for later.
     std::size_t at = std::min<std::size_t>(1, order_.size());
+    for (std::size_t i = at; i < order_.size(); ++i)
+        if (order_[i].bumped) at = i + 1;
     for (; at < order_.size(); ++at) {
         const auto round = std::ranges::count_if(order_.begin(), order_.begin() + static_cast<std::ptrdiff_t>(at), [&](const request& o) { return same_asker(o, order_[at]); });
         if (round > mine || (round == mine && last_sung(order_[at]) > last_sung(r))) break;
@@ -77,6 +79,30 @@ result<void> song_queue::hold(std::int64_t id, bool held) {
     order_[*at].held = held;
     return result<void>{};
 }
+std::size_t song_queue::locked() const {
+    const auto at = std::ranges::find(order_, false, &request::held);
+    return at == order_.end() ? 0 : static_cast<std::size_t>(at - order_.begin());
+}
+result<void> song_queue::can_bump(std::int64_t id) const {
+    const auto at = place(id);
+    if (!at) return not_found("This request");
+    if (order_[*at].bumped) return precondition("already_bumped", "This request has been moved up already. Nothing was charged.");
+    if (*at <= locked()) return precondition("next_is_locked", "This song is next. It cannot come earlier; nothing was charged.");
+    return result<void>{};
+}
+result<void> song_queue::bump(std::int64_t id) {
+    OVATION_CHECK(can_bump(id));
+    const auto from = order_.begin() + static_cast<std::ptrdiff_t>(*place(id));
+    from->bumped = true;
+    // Never backwards: at the latest its own place is the first that is not bumped.
+    auto to = order_.begin() + static_cast<std::ptrdiff_t>(locked() + 1);
+    while (to != from && to->bumped) ++to;
+    std::rotate(to, from, from + 1);
+    return result<void>{};
+}
+void song_queue::forget_bump(std::int64_t id) {
+    if (const auto at = place(id)) order_[*at].bumped = false;
+}
 result<song_queue::request> song_queue::sing(std::int64_t id, std::int64_t now_ms) {
     OVATION_CHECK_VALUE(out, take(id));
     if (out.user) sung_at_ms_[out.user] = now_ms;
@@ -97,6 +123,7 @@ v1::Queue song_queue::shown(std::int64_t rest_ms) const {
         e.set_artist(r.artist);
         e.set_key(r.key);
         e.set_held(r.held);
+        e.set_bumped(r.bumped);
         e.set_duration_ms(r.duration_ms);
         e.set_locked(!locked && !r.held);
         locked = locked || !r.held;
@@ -110,7 +137,7 @@ v1::Queue song_queue::shown(std::int64_t rest_ms) const {
 }
 void song_queue::restore(const v1::Queue& from) {
     order_.clear();
-    for (const auto& e : from.entries()) order_.push_back({e.id(), user_id(e.user_id()), e.name(), e.song_id(), e.title(), e.artist(), e.key(), e.duration_ms(), e.held()});
+    for (const auto& e : from.entries()) order_.push_back({e.id(), user_id(e.user_id()), e.name(), e.song_id(), e.title(), e.artist(), e.key(), e.duration_ms(), e.held(), e.bumped()});
     for (const auto& [user, at] : from.sung_at_ms()) sung_at_ms_[user_id(user)] = at;
     next_id_ = std::max<std::int64_t>(from.next_id(), 1);
 }

@@ -1,6 +1,7 @@
 // Who asked for which song, in a fair rotation: nobody's second request stands before another's first, and among equals who
 // has waited longest since they were last sung for comes first. The next one is locked. Inserting never moves what stands
-// before, so an estimate that was told stays honest; staff may move, skip, take a skip back and keep a place.
+// before, so an estimate that was told stays honest; staff may move, skip, take a skip back and keep a place. A bumped request
+// stands before all that are not, behind the locked one and those bumped earlier.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -25,6 +26,7 @@ public:
         int key = 0;
         std::int64_t duration_ms = 0;
         bool held = false;  // keeps its place, is passed over
+        bool bumped = false;
     };
     result<std::int64_t> add(request r);
     // Leaves the queue; a skipped one can be taken back while it is the last that was skipped.
@@ -33,9 +35,17 @@ public:
     result<void> undo_skip();
     result<void> move(std::int64_t id, int index);
     result<void> hold(std::int64_t id, bool held);
+    // Whether it may be bumped, and the move itself: once for each request, never the locked one, never past it.
+    [[nodiscard]] result<void> can_bump(std::int64_t id) const;
+    result<void> bump(std::int64_t id);
+    // A bump that nothing paid for: it keeps its place.
+    void forget_bump(std::int64_t id);
     // It is sung now: its asker waits from here on.
     result<request> sing(std::int64_t id, std::int64_t now_ms);
     [[nodiscard]] const request* find(std::int64_t id) const;
+    // The one that was skipped last and can be taken back; null: none.
+    [[nodiscard]] const request* skipped() const { return skipped_ ? &skipped_->first : nullptr; }
+    [[nodiscard]] const std::vector<request>& all() const { return order_; }
     [[nodiscard]] bool empty() const { return order_.empty(); }
 
     // As all see it; `rest_ms`: of the song on stage.
@@ -45,6 +55,7 @@ public:
 
 private:
     [[nodiscard]] std::optional<std::size_t> place(std::int64_t id) const;
+    [[nodiscard]] std::size_t locked() const;  // the first that is not held; 0 when all are
     [[nodiscard]] std::int64_t last_sung(const request& r) const;
     std::vector<request> order_;
     std::optional<std::pair<request, std::size_t>> skipped_;

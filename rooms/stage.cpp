@@ -110,7 +110,11 @@ awaitable<void> room::pick_song(member_ptr who, std::uint64_t request_id, v1::Pi
     media_kept_.clear();
     timeline_.drop_waiting();
     set_position(0);
-    if (request.song_request_id() != 0 && queue_.sing(request.song_request_id(), p_.clock.now_ms())) publish_queue();
+    if (request.song_request_id() != 0)
+        if (const auto served = queue_.sing(request.song_request_id(), p_.clock.now_ms())) {
+            sing_bumped(*served, request.song_id());
+            publish_queue();
+        }
     start_takes();
     publish_stage();
     settle();  // the singer knows the performance before the answer comes
@@ -271,7 +275,10 @@ void room::resume_show(left_off at) {
 void room::save_performance(bool ended) {
     saved_at_ms_ = p_.clock.steady_ms();
     if (stage_.performance_id() == 0) return;
-    if (ended) end_takes();
+    if (ended) {
+        end_takes();
+        end_bump();
+    }
     spawn("save_performance", [](core& home, std::int64_t performance, std::int64_t position, bool over) -> awaitable<void> {
         if (auto saved = co_await home.db.query(sql::save_performance, pg::with(performance, position, over)); !saved)
             log::warn("rooms", "performance_not_saved", "performance_id={} err={}", performance, log::quoted(saved.error().message));

@@ -1,6 +1,7 @@
 // What rooms/ must ask of folders that it may not include, and of the transport. Wired in server/.
 #pragma once
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -9,6 +10,7 @@
 #include "base/asio.hpp"
 #include "base/fault.hpp"
 #include "base/rpc.hpp"
+#include "base/uuid.hpp"
 #include "ovation/v1/live.pb.h"
 
 namespace ovation::rooms {
@@ -40,6 +42,36 @@ public:
     virtual awaitable<result<v1::SendGiftResponse>> send(granted who, v1::SendGiftRequest request) = 0;
     // A member has listened to a show for another `limits::free_gift_after_ms`.
     virtual awaitable<void> watched(user_id user) = 0;
+};
+
+// What a bump is paid for: this request of this show.
+struct bump_order {
+    uuid key;
+    user_id user;
+    room_id room;
+    show_id show;
+    std::int64_t request = 0;
+    std::int64_t coins = 0;
+};
+// A bump of a show that is paid for.
+struct paid_bump {
+    std::int64_t request = 0;
+    user_id user;
+    performance_id performance;  // 0: it waits in the queue
+    route_id route;
+    bool open = false;           // held; else captured
+};
+// Coins for bumps (gifts/): held before the queue moves; captured when the song has been sung, released when not.
+class bump_counter {
+public:
+    virtual ~bump_counter() = default;
+    // A new key is refused with `if_new` where there is one; true: the key is known and paid already.
+    virtual awaitable<result<bool>> hold(bump_order order, std::optional<fault> if_new) = 0;
+    // It is sung in this performance, and goes to these receivers.
+    virtual awaitable<result<void>> sung_in(show_id show, std::int64_t request, performance_id performance, route_id route) = 0;
+    virtual awaitable<result<void>> capture(show_id show, std::int64_t request, route_id route) = 0;
+    virtual awaitable<result<void>> release(show_id show, std::int64_t request) = 0;
+    virtual awaitable<result<std::vector<paid_bump>>> paid(show_id show) = 0;
 };
 
 class supporters_view {

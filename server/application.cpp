@@ -12,6 +12,7 @@
 #include "base/crypto.hpp"
 #include "base/log.hpp"
 #include "channels/service.hpp"
+#include "gifts/bumps.hpp"
 #include "gifts/service.hpp"
 #include "ledger/routes.hpp"
 #include "ledger/service.hpp"
@@ -100,6 +101,22 @@ struct counter_of_gifts final : rooms::gift_counter {
     awaitable<void> watched(user_id user) override { return gifts.watched(user); }
     gifts::service& gifts;
 };
+struct bumps_of_gifts final : rooms::bump_counter {
+    explicit bumps_of_gifts(gifts::bumps& b) : bumps(b) {}
+    awaitable<result<bool>> hold(rooms::bump_order o, std::optional<fault> if_new) override {
+        return bumps.hold({o.key, o.user, o.room, o.show, o.request, o.coins}, std::move(if_new));
+    }
+    awaitable<result<void>> sung_in(show_id show, std::int64_t request, performance_id performance, route_id route) override { return bumps.sung_in(show, request, performance, route); }
+    awaitable<result<void>> capture(show_id show, std::int64_t request, route_id route) override { return bumps.capture(show, request, route); }
+    awaitable<result<void>> release(show_id show, std::int64_t request) override { return bumps.release(show, request); }
+    awaitable<result<std::vector<rooms::paid_bump>>> paid(show_id show) override {
+        OVATION_CO_TRY(const auto all, co_await bumps.paid(show));
+        std::vector<rooms::paid_bump> out;
+        for (const auto& b : all) out.push_back({b.request, b.user, b.performance, b.route, b.open});
+        co_return out;
+    }
+    gifts::bumps& bumps;
+};
 struct supporters_of_boards final : rooms::supporters_view {
     supporters_of_boards(cores& c, gifts::boards& b) : all(c), boards(b) {}
     awaitable<result<v1::Supporters>> top_today(room_id room) override {
@@ -166,10 +183,12 @@ struct application::parts {
           gift_service({all, queue, clock, stage_routes, ranking, display, options.time_zone, factor()}),
           journal(gift_service, announcer),
           gift_counter(gift_service),
+          bumps(all, all.at(0), queue),
+          bump_counter(bumps),
           supporters(all, ranking),
           wallets(books),
           kept(all, shelf, options.recording_root),
-          hall({all, clock, registry, &frame_for, contracts, journal, gift_counter, supporters, wallets, shelf, sound_workers, kept, read_words(options.words_file)}),
+          hall({all, clock, registry, &frame_for, contracts, journal, gift_counter, bump_counter, supporters, wallets, shelf, sound_workers, kept, read_words(options.words_file)}),
           room_service(all, hall),
           song_service(all),
           payment_service({all, queue, clock, options.demo ? options.sandbox_key : std::string(), factor()}) {
@@ -202,6 +221,8 @@ struct application::parts {
     gifts::service gift_service;
     journal_of_gifts journal;
     counter_of_gifts gift_counter;
+    gifts::bumps bumps;
+    bumps_of_gifts bump_counter;
     supporters_of_boards supporters;
     wallets_of_ledger wallets;
     rooms::recordings kept;
@@ -285,6 +306,7 @@ void application::parts::start_tasks() {
     }
     asio::post(all.at(0).context, [this] { all.at(0).tasks.spawn("recordings_left", kept.finish_left()); });
     asio::post(all.at(0).context, [this] { all.at(0).tasks.spawn("boards", ranking.run()); });
+    asio::post(all.at(0).context, [this] { all.at(0).tasks.spawn("bumps", bumps.run()); });
     door->start();
 }
 
@@ -294,6 +316,7 @@ void application::parts::stop() {
     door->stop_accepting();
     hall.stop();
     ranking.stop();
+    bumps.stop();
     std::this_thread::sleep_for(std::chrono::milliseconds(200));
     queue.stop(std::chrono::seconds(options.stop_within_s));
     door->close_idle();

@@ -205,6 +205,11 @@ std::vector<demo_room> furnish(const client::address& to) {
             request.set_name(w.room);
             request.set_singer_handle(w.singer);
             room = must(agent.call<v1::Room>("RoomService/CreateRoom", request), "room").id();
+            v1::SetBumpsRequest bumps;
+            bumps.set_room_id(room);
+            bumps.set_price_coins(500);
+            bumps.set_per_show(10);
+            must(agent.call<v1::Room>("RoomService/SetBumps", bumps), "bumps");
         }
         out.push_back({room, w.singer, song++});
     }

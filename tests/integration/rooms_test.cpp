@@ -69,6 +69,32 @@ struct fake_gifts final : gift_counter {
     }
     std::vector<user_id> earned;
 };
+struct fake_bumps final : bump_counter {
+    awaitable<result<bool>> hold(bump_order order, std::optional<fault> if_new) override {
+        if (if_new) co_return *if_new;
+        log += "hold" + std::to_string(order.request) + " ";
+        if (while_holding) {
+            co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
+            std::exchange(while_holding, {})();
+        }
+        co_return false;
+    }
+    awaitable<result<void>> sung_in(show_id, std::int64_t request, performance_id, route_id) override {
+        log += "sung" + std::to_string(request) + " ";
+        co_return result<void>{};
+    }
+    awaitable<result<void>> capture(show_id, std::int64_t request, route_id route) override {
+        log += "capture" + std::to_string(request) + "by" + std::to_string(route.value) + " ";
+        co_return result<void>{};
+    }
+    awaitable<result<void>> release(show_id, std::int64_t request) override {
+        log += "release" + std::to_string(request) + " ";
+        co_return result<void>{};
+    }
+    awaitable<result<std::vector<paid_bump>>> paid(show_id) override { co_return std::vector<paid_bump>(); }
+    std::string log;
+    std::function<void()> while_holding;
+};
 struct fake_supporters final : supporters_view {
     awaitable<result<v1::Supporters>> top_today(room_id) override { co_return v1::Supporters(); }
 };
@@ -118,7 +144,7 @@ public:
         facts.channel = channel_id(1);
         facts.agent = agent;
         room_ = on_core([&] {
-            return std::make_shared<rooms::room>(room_parts{all_.at(0), clock, &framed, routes_, journal, gifts_, supporters_, wallets_, shelf_, workers_, kept_, numbers_, words_, chat_rate_}, std::move(facts));
+            return std::make_shared<rooms::room>(room_parts{all_.at(0), clock, &framed, routes_, journal, gifts_, bumps, supporters_, wallets_, shelf_, workers_, kept_, numbers_, words_, chat_rate_}, std::move(facts));
         });
     }
     ~house() {
@@ -236,6 +262,70 @@ public:
         f.mutable_media()->set_media_time(time);
         return ask(s, f);
     }
+    // What becomes of a request; the answer's reason.
+    std::string asks_song(seat& s, std::int64_t song = 1, const std::string& name = "") {
+        v1::ClientFrame f;
+        f.mutable_request_song()->set_song_id(song);
+        f.mutable_request_song()->set_for_name(name);
+        return reason(ask(s, f));
+    }
+    std::string bump(seat& s, std::int64_t id, std::int64_t price = 500) {
+        v1::ClientFrame f;
+        f.mutable_bump_request()->set_key(uuid::make_v7(clock.now_ms()).text());
+        f.mutable_bump_request()->set_id(id);
+        f.mutable_bump_request()->set_price_coins(price);
+        return reason(ask(s, f));
+    }
+    std::string arrange(seat& s, v1::ArrangeQueue::Action action, std::int64_t id = 0) {
+        v1::ClientFrame f;
+        f.mutable_arrange_queue()->set_action(action);
+        f.mutable_arrange_queue()->set_id(id);
+        return reason(ask(s, f));
+    }
+    std::string cancel(seat& s, std::int64_t id) {
+        v1::ClientFrame f;
+        f.mutable_cancel_request()->set_id(id);
+        return reason(ask(s, f));
+    }
+    std::string pick(seat& s, std::int64_t song, std::int64_t request) {
+        v1::ClientFrame f;
+        f.mutable_pick_song()->set_song_id(song);
+        f.mutable_pick_song()->set_song_request_id(request);
+        return reason(ask(s, f));
+    }
+    static std::string reason(const v1::ServerFrame& f) { return f.has_done() ? "done" : f.refused().detail().reason(); }
+    void sell_bumps(std::int64_t price, std::int32_t per_show) {
+        on_core([&] { room_->set_bumps(price, per_show); });
+    }
+    rooms::room& room() { return *room_; }
+    // On the core: from within another command.
+    void cancel_here(seat& s, std::int64_t id) {
+        v1::ClientFrame f;
+        f.mutable_cancel_request()->set_id(id);
+        v1::Access anyone;
+        anyone.add_roles(v1::ROLE_ANYONE);
+        anyone.set_relation(v1::RELATION_ANY);
+        room_->handle(s.who, *access_gate::check_live(anyone, s.who->who, {true, true, true}), f);
+    }
+    void end_show() { REQUIRE(wait(room_->end_show()).has_value()); }
+    void restored_bumps(const std::string& queue, const std::vector<paid_bump>& paid) {
+        on_core([&] {
+            room_->restore_queue(queue);
+            room_->restore_bumps(paid);
+        });
+    }
+    // Ids, the bumped ones marked, as somebody who comes in sees them.
+    std::string queue() {
+        auto s = enter({});
+        leave(s);
+        std::string out;
+        for (const auto& e : s.welcome.queue().entries()) out += std::to_string(e.id()) + (e.bumped() ? "! " : " ");
+        return out + "left " + std::to_string(s.welcome.queue().bumps_left());
+    }
+    // What was asked of the counter so far, once it says `that`.
+    bool told(const std::string& that) {
+        return until([&] { return bumps.log == that; });
+    }
     void show_here(const v1::GiftShown& g) { room_->show_gift(std::make_shared<v1::GiftShown>(g)); }
     void show(const v1::GiftShown& g) {
         on_core([&] { show_here(g); });
@@ -291,6 +381,7 @@ public:
     std::int64_t show_id = 0;
     virtual_clock_source clock{start_ms};
     fake_journal journal;
+    fake_bumps bumps;
     metrics registry;
 
 private:
@@ -777,4 +868,156 @@ TEST_CASE("room: ten minutes of an open show are told once for each listener, wh
     CHECK(h.earned() == std::vector{user_id(5)});
     pass(limits::free_gift_after_ms + 1'000);
     CHECK(h.earned().size() == 2);
+}
+
+TEST_CASE("bump: it moves one's own request, at the price that was shown, as often as the room sells it") {
+    house h;
+    std::vector<seat> people;
+    for (int i = 0; i < 4; ++i) {
+        people.push_back(h.enter(user_id(10 + i)));
+        REQUIRE(h.asks_song(people.back()) == "done");
+    }
+    CHECK(h.bump(people[3], 4) == "bumps_not_sold");
+    h.sell_bumps(500, 2);
+    CHECK(h.queue() == "1 2 3 4 left 2");
+    CHECK(h.bump(people[3], 4, 499) == "price_changed");
+    CHECK(h.bump(people[3], 3) == "not_yours");
+    CHECK(h.bump(people[3], 9) == "not_found");
+    CHECK(h.bump(people[0], 1) == "next_is_locked");
+    CHECK(h.bumps.log.empty());
+    CHECK(h.bump(people[3], 4) == "done");
+    CHECK(h.bump(people[3], 4) == "already_bumped");
+    CHECK(h.queue() == "1 4! 2 3 left 1");
+    CHECK(h.bump(people[2], 3) == "done");
+    CHECK(h.bump(people[1], 2) == "bumps_sold_out");
+    CHECK(h.queue() == "1 4! 3! 2 left 0");
+    CHECK(h.told("hold4 hold3 "));
+    auto staff = h.enter(singer);
+    REQUIRE(h.asks_song(staff, 1, "Table four") == "done");
+    h.sell_bumps(500, 9);
+    CHECK(h.bump(staff, 5) == "not_yours");
+    CHECK(city().number("select count(*) from rooms.show where (queue->'entries'->1->>'bumped')::boolean and id = " + std::to_string(h.show_id)) == 1);
+}
+
+TEST_CASE("bump: what changed while the coins were being held gives them back") {
+    house h;
+    auto one = h.enter(user_id(10)), two = h.enter(user_id(11)), three = h.enter(user_id(12));
+    for (auto* s : {&one, &two, &three}) REQUIRE(h.asks_song(*s) == "done");
+    h.sell_bumps(500, 9);
+    auto& room = h.room();
+    // The request is gone; it has become the next one; the price is another; the show is over.
+    h.bumps.while_holding = [&] { h.cancel_here(three, 3); };
+    CHECK(h.bump(three, 3) == "not_found");
+    CHECK(h.told("hold3 release3 "));
+    h.bumps.while_holding = [&] { h.cancel_here(one, 1); };
+    CHECK(h.bump(two, 2) == "next_is_locked");
+    REQUIRE(h.asks_song(three) == "done");
+    h.bumps.while_holding = [&] { room.set_bumps(600, 9); };
+    CHECK(h.bump(three, 4) == "price_changed");
+    CHECK(h.told("hold3 release3 hold2 release2 hold4 release4 "));
+    h.bumps.while_holding = [&] { room.show_opened(h.show_id + 1'000'000, 0); };
+    CHECK(h.bump(three, 4, 600) == "room_closed");
+    CHECK(h.told("hold3 release3 hold2 release2 hold4 release4 hold4 release4 "));
+    CHECK(h.queue() == "2 4 left 9");
+}
+
+TEST_CASE("bump: released when cancelled, when a skip cannot be taken back any more, when the show ends; its place is sold again") {
+    house h;
+    std::vector<seat> people;
+    for (int i = 0; i < 6; ++i) {
+        people.push_back(h.enter(user_id(10 + i)));
+        REQUIRE(h.asks_song(people.back()) == "done");
+    }
+    h.sell_bumps(500, 5);
+    for (const std::int64_t id : {2, 3, 4, 5, 6}) REQUIRE(h.bump(people[static_cast<std::size_t>(id - 1)], id) == "done");
+    auto staff = h.enter(singer);
+    std::string log = h.bumps.log;
+    CHECK(h.cancel(people[1], 2) == "done");
+    CHECK(h.told(log += "release2 "));
+    CHECK(h.arrange(staff, v1::ArrangeQueue::ACTION_SKIP, 3) == "done");
+    CHECK(h.arrange(staff, v1::ArrangeQueue::ACTION_UNDO_SKIP) == "done");
+    CHECK(h.arrange(staff, v1::ArrangeQueue::ACTION_SKIP, 3) == "done");
+    CHECK(h.queue() == "1 4! 5! 6! left 1");
+    CHECK(h.bumps.log == log);
+    CHECK(h.arrange(staff, v1::ArrangeQueue::ACTION_SKIP, 99) == "not_found");
+    CHECK(h.bumps.log == log);
+    CHECK(h.arrange(staff, v1::ArrangeQueue::ACTION_SKIP, 4) == "done");
+    CHECK(h.told(log += "release3 "));
+    CHECK(h.queue() == "1 5! 6! left 2");
+    h.end_show();
+    CHECK(h.told(log += "release5 release6 release4 "));
+    CHECK(h.queue() == "left 5");
+}
+
+TEST_CASE("bump: captured when 30 s of the song were played, whatever was sought; released when not, or for another song") {
+    house h;
+    std::vector<seat> people;
+    for (int i = 0; i < 5; ++i) {
+        people.push_back(h.enter(user_id(10 + i)));
+        REQUIRE(h.asks_song(people.back()) == "done");
+    }
+    const auto other = city().number("insert into songs.song (content_hash, title, artist, duration_samples, source, lyrics) values ('h" + std::to_string(h.show_id) + "', 'Another', 'trad.', 4800000, '', '{}') returning id");
+    h.sell_bumps(500, 9);
+    for (const std::int64_t id : {2, 3, 4, 5}) REQUIRE(h.bump(people[static_cast<std::size_t>(id - 1)], id) == "done");
+    auto log = h.bumps.log;
+    auto staff = h.enter(singer);
+    REQUIRE(h.take_stage(staff).has_done());
+    const auto play = [&](std::int64_t ms) {
+        REQUIRE(h.control(staff, v1::ControlSong::ACTION_PLAY).has_done());
+        for (std::int64_t t = 0; t < ms; t += 250) {
+            h.clock.advance(std::min<std::int64_t>(250, ms - t));
+            h.tick();
+        }
+    };
+    CHECK(h.pick(staff, 1, 2) == "done");
+    CHECK(h.told(log += "sung2 "));
+    play(10'000);
+    REQUIRE(h.control(staff, v1::ControlSong::ACTION_PAUSE).has_done());
+    h.clock.advance(60'000);  // a long pause is no singing
+    h.tick();
+    v1::ClientFrame back;
+    back.mutable_control_song()->set_action(v1::ControlSong::ACTION_SEEK);
+    REQUIRE(h.ask(staff, back).has_done());
+    play(20'000);
+    CHECK(h.bumps.log == log);
+    CHECK(h.control(staff, v1::ControlSong::ACTION_STOP).has_done());
+    CHECK(h.told(log += "capture2by11 "));
+
+    CHECK(h.pick(staff, 1, 3) == "done");
+    CHECK(h.told(log += "sung3 "));
+    back.mutable_control_song()->set_song_position(4'000'000);  // sought, not sung
+    REQUIRE(h.ask(staff, back).has_done());
+    play(29'999);
+    REQUIRE(h.control(staff, v1::ControlSong::ACTION_PAUSE).has_done());
+    h.clock.advance(60'000);
+    h.tick();
+    CHECK(h.queue() == "1 4! 5! left 5");
+    CHECK(h.pick(staff, other, 4) == "done");  // ends the one before, and is not what was asked for
+    CHECK(h.until([&] { return h.bumps.log.size() == log.size() + std::string("release3 release4 ").size(); }));
+    CHECK(h.bumps.log.find("release3 ") != std::string::npos);
+    CHECK(h.bumps.log.find("release4 ") != std::string::npos);
+    log = h.bumps.log;
+    CHECK(h.queue() == "1 5! left 7");
+    CHECK(h.pick(staff, 1, 5) == "done");
+    CHECK(h.told(log += "sung5 "));
+    play(30'000);
+    h.end_show();
+    CHECK(h.told(log += "capture5by11 "));
+}
+
+TEST_CASE("bump: after a restart the books and the queue are compared") {
+    house h;
+    h.sell_bumps(500, 9);
+    h.restored(77, 31'000 * 48);
+    // 1 is locked; 2 is paid and stands in front; 3 says that it is bumped, and nobody paid; 4 was paid, and did not move; 5 is gone;
+    // 6 is being sung; 7 was sung in another performance; 8 was captured.
+    h.restored_bumps(R"({"entries":[{"id":"1","userId":"10","name":"a","songId":"1"},{"id":"2","userId":"11","name":"b","songId":"1","bumped":true},{"id":"3","userId":"12","name":"c","songId":"1","bumped":true},{"id":"4","userId":"13","name":"d","songId":"1"}],"nextId":"9"})",
+                     {{2, user_id(11), {}, {}, true}, {4, user_id(13), {}, {}, true}, {5, user_id(14), {}, {}, true}, {6, user_id(15), performance_id(77), route_id(12), true},
+                      {7, user_id(16), performance_id(76), route_id(12), true}, {8, user_id(17), performance_id(75), route_id(12), false}});
+    CHECK(h.told("release4 release5 "));
+    CHECK(h.queue() == "1 2! 3 4 left 5");
+    auto staff = h.enter(singer);
+    REQUIRE(h.take_stage(staff).has_done());
+    REQUIRE(h.control(staff, v1::ControlSong::ACTION_STOP).has_done());
+    CHECK(h.told("release4 release5 capture6by12 "));
 }

@@ -270,6 +270,8 @@ export class LiveRoom {
   }
   requestSong = (songId: bigint, key = 0, forName = '') => this.ask({ case: 'requestSong', value: { songId, key, forName } as never });
   cancelRequest = (id: bigint) => this.ask({ case: 'cancelRequest', value: { id } as never });
+  // The key is made once for a wish: asked again after a lost answer, the same bump is found.
+  bump = (key: string, id: bigint, priceCoins: bigint) => this.ask({ case: 'bumpRequest', value: { key, id, priceCoins } as never });
   arrange = (action: ArrangeQueue_Action, id = 0n, index = 0) => this.ask({ case: 'arrangeQueue', value: { action, id, index } as never });
   dress = (effect: string, hideScore: boolean) => this.ask({ case: 'setStage', value: { effect, hideScore } as never });
   quality = (lowRate: boolean) => this.ask({ case: 'setQuality', value: { lowRate } as never });
