@@ -57,7 +57,7 @@ export async function startFirefox(env) {
     // A page with the taps in it.
     async open(at) {
       const page = await browser.newPage();
-      page.setDefaultTimeout(30_000);
+      page.setDefaultTimeout(60_000);
       await page.evaluateOnNewDocument(await fs.readFile(tapFile, 'utf8'));
       await page.goto(at);
       return page;

@@ -64,18 +64,24 @@
     if (to instanceof Real && taps.studio?.node === to) connect.call(this, taps.studio.merger, 0, 0); // the microphone
     return connect.call(this, to, ...rest);
   };
-  // Where the lyrics are, and which frame leaves the output then.
+  const running = () => (taps.player?.context.state === 'running' ? taps.player.context.getOutputTimestamp() : {});
   setInterval(() => {
-    const c = taps.player?.context;
-    if (!c || c.state !== 'running') return;
-    const out = c.getOutputTimestamp();
+    const out = running();
     if (!out.contextTime) return;
     taps.clock.push(performance.timeOrigin + out.performanceTime - out.contextTime * 1000);
     if (taps.clock.length > 600) taps.clock.shift();
+  }, 40);
+  // Where the page puts the lyrics, and which frame leaves the output then.
+  let looked = 0;
+  new MutationObserver(() => {
+    const now = performance.now();
+    if (now < looked + 40) return;
+    const out = running();
     const spans = [...document.querySelectorAll('[data-testid=lyric] .syl')];
     const i = spans.findIndex((s) => { const w = parseFloat(s.style.getPropertyValue('--w') || '0'); return w > 0 && w < 100; });
-    if (i < 0) return;
-    taps.wipes.push({ line: spans.map((s) => s.textContent).join('|'), i, w: parseFloat(spans[i].style.getPropertyValue('--w')), frame: (out.contextTime + (performance.now() - out.performanceTime) / 1000) * 48000 });
+    if (!out.contextTime || i < 0) return;
+    looked = now;
+    taps.wipes.push({ line: spans.map((s) => s.textContent).join('|'), i, w: parseFloat(spans[i].style.getPropertyValue('--w')), frame: (out.contextTime + (now - out.performanceTime) / 1000) * 48000 });
     if (taps.wipes.length > 600) taps.wipes.shift();
-  }, 40);
+  }).observe(document, { subtree: true, attributes: true, attributeFilter: ['style'] });
 })();
