@@ -1,5 +1,5 @@
 // The stage: singers scored per core, how soon a line's score arrives, what relaying costs, how soon a joiner has sound.
-// Writes var/bench/stage.json. Page figures (mouth to ear, lyrics) come from bench/stage_pages.mjs, which adds to the file.
+// Writes var/bench/stage.json. What a browser meets (mouth to ear, lyrics, joining) comes from bench/page.mjs, which adds to the file.
 #include <algorithm>
 #include <ctime>
 #include <filesystem>

@@ -32,6 +32,7 @@ export type ToPlayer =
   | { t: 'cut'; at: number }
   | { t: 'restart' };
 export interface PlayerStatus {
+  from: number;         // context frame from which on it holds; each jump is reported at once
   frame: number;        // context frame of this report
   read: number;         // media time that leaves the worklet there
   rate: number;

@@ -6,6 +6,7 @@ import playerUrl from './player.worklet.ts?worker&url';
 export type SoundState = 'off' | 'tap' | 'connecting' | 'live' | 'rebuffering' | 'none';
 const staleMs = 1_500;
 const segmentsKept = 24;
+const reportsKept = 32; // 1.3 s: as late as an output may be
 
 const kept = (name: string, otherwise: number) => {
   const v = Number(localStorage.getItem(name));
@@ -28,6 +29,7 @@ export class Player {
   private master: GainNode;
   private sink: HTMLAudioElement | null = null;
   private status: PlayerStatus | null = null;
+  private reports: PlayerStatus[] = [];
   private heardAt = 0;
   private segments: Segment[] = [];
   private watch = 0;
@@ -71,6 +73,7 @@ export class Player {
     const pipe = new MessageChannel();
     node.port.onmessage = (e: MessageEvent<PlayerStatus>) => {
       this.status = e.data;
+      if (this.reports.push(e.data) > reportsKept) this.reports.shift();
       this.heardAt = performance.now();
       this.underruns = e.data.underruns;
     };
@@ -101,13 +104,15 @@ export class Player {
   }
   // Media time that leaves the output now; null: nothing is heard.
   private heard(): number | null {
-    const s = this.status;
-    if (!s || !s.playing || this.context.state !== 'running') return null;
+    if (!this.status || this.context.state !== 'running') return null;
     const out = this.context.getOutputTimestamp();
     const frame = out.contextTime === undefined || out.performanceTime === undefined || out.contextTime === 0
       ? (this.context.currentTime - (this.context.outputLatency || 0)) * rate
       : (out.contextTime + (performance.now() - out.performanceTime) / 1000) * rate;
-    return s.read + (frame - s.frame) * s.rate;
+    // It left the worklet a while ago: the newest report may tell of a jump that is not heard yet.
+    let s = this.reports[0]!;
+    for (const r of this.reports) if (r.from <= frame) s = r;
+    return s.playing ? s.read + (frame - s.frame) * s.rate : null;
   }
   // Song position of the sample that leaves the output now; null: talk, or nothing is heard.
   position(): { at: number; performance: bigint } | null {

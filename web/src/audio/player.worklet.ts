@@ -53,6 +53,7 @@ class Player extends AudioWorkletProcessor {
         this.right.fill(0);
         this.has = false;
         this.playing = false;
+        this.reported = -Infinity;
         break;
       case 'cut':
         // What the old place had beyond the jump goes, softly.
@@ -85,6 +86,7 @@ class Player extends AudioWorkletProcessor {
       this.read = from;
       this.newest = from;
       this.playing = false;
+      this.reported = -Infinity;
     }
     if (to > this.newest) this.newest = to;
     // Much more than is wanted (a burst after a stall): the oldest goes.
@@ -97,6 +99,7 @@ class Player extends AudioWorkletProcessor {
     this.read = to;
     this.part = 0;
     this.gain = 0;
+    this.reported = -Infinity;
   }
 
   process(_: Float32Array[][], outputs: Float32Array[][]): boolean {
@@ -116,6 +119,7 @@ class Player extends AudioWorkletProcessor {
     if (this.playing && depth < count * this.speed + 4) {
       // Nothing is left: silence, and a deeper buffer from here on.
       this.playing = false;
+      this.reported = -Infinity;
       this.underruns += 1;
       this.floor = Math.min(mostFloor, this.floor + 80 * ms);
       this.speed = 1;
@@ -163,7 +167,7 @@ class Player extends AudioWorkletProcessor {
     }
     if (currentFrame - this.reported >= reportEvery) {
       this.reported = currentFrame;
-      const status: PlayerStatus = { frame: currentFrame + count, read: this.read + this.part, rate: this.playing ? this.speed : 0, depth: this.newest - this.read, playing: this.playing, started: this.started, underruns: this.underruns };
+      const status: PlayerStatus = { from: currentFrame, frame: currentFrame + count, read: this.read + this.part, rate: this.playing ? this.speed : 0, depth: this.newest - this.read, playing: this.playing, started: this.started, underruns: this.underruns };
       this.port.postMessage(status);
     }
     return true;

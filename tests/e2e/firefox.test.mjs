@@ -1,0 +1,46 @@
+// Firefox as a listener: another decoder, another audio stack, another clock; the same judgement as in sound.test.mjs.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { sleep } from '../wire/harness.mjs';
+import { startFirefox, startPulse } from './firefox.mjs';
+import { inStep, lyricsFollow, startStudio } from './studio.mjs';
+
+const live = '[data-testid=sound][data-state=live]';
+let pulse, studio, firefox;
+const problems = [];
+const open = async (name) => {
+  const page = await firefox.open(studio.roomUrl);
+  page.on('pageerror', (e) => problems.push(`${name}: ${e.message}`));
+  studio.pages[name] = page;
+  await page.waitForSelector(live);
+};
+
+before(async () => {
+  pulse = await startPulse();
+  studio = await startStudio();
+  firefox = await startFirefox(pulse.env);
+});
+after(async () => {
+  await firefox?.close();
+  await studio?.stop();
+  await pulse?.stop();
+});
+
+test('voice and backing meet within 5 ms', async () => {
+  await open('firefox');
+  await sleep(9_000);
+  await inStep(studio.pages, 'firefox', 'in normal play');
+});
+test('the lyrics are within 25 ms of what the listener hears', () => lyricsFollow(studio.pages.firefox, 'firefox'));
+test('who comes late hears the right place', async () => {
+  await open('late');
+  await sleep(6_500);
+  await inStep(studio.pages, 'late', 'after a late join');
+  await lyricsFollow(studio.pages.late, 'late');
+});
+test('a seek', async () => {
+  await studio.pages.singer.getByRole('button', { name: 'From the start' }).click();
+  await sleep(6_500);
+  await inStep(studio.pages, 'firefox', 'after a seek');
+  assert.deepEqual(problems, []);
+});
