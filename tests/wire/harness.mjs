@@ -104,7 +104,7 @@ export async function startServer({ flags = [], songs = true, prepare } = {}) {
     if (child.exitCode) throw new Error(`the server ended with ${child.exitCode}: ${log.slice(-4_000)}`);
   };
   const launch = (port) => {
-    child = spawn(bin, ['serve', '--demo', '--port', String(port), '--database', database, '--media-root', media, '--web-root', web, ...flags], { cwd: top, env, stdio: ['ignore', 'pipe', 'pipe'] });
+    child = spawn(bin, ['serve', '--demo', '--port', String(port), '--database', database, '--media-root', media, '--recording-root', path.join(base, 'recordings'), '--web-root', web, ...flags], { cwd: top, env, stdio: ['ignore', 'pipe', 'pipe'] });
     const it = child;
     // A test run that is cut short leaves no server behind.
     const last = () => it.kill('SIGKILL');

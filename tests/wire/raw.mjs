@@ -157,9 +157,9 @@ export class Live {
     return new Live(c, protocol);
   }
   /** In the room: `enter` sent and `welcome` read. */
-  static async enter(server, roomId, { protocol = 'ovation.v1.json', token = '' } = {}) {
+  static async enter(server, roomId, { protocol = 'ovation.v1.json', token = '', alone = false } = {}) {
     const live = await Live.open(server, { protocol });
-    await live.command(1, { enter: { roomId, accessToken: token, noMedia: true } });
+    await live.command(1, { enter: { roomId, alone, accessToken: token, noMedia: true } });
     const welcome = await live.reply(1);
     assert.ok(welcome?.welcome, `enter is answered with welcome, not ${JSON.stringify(welcome)}`);
     live.welcome = welcome.welcome;

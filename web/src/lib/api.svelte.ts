@@ -3,11 +3,7 @@ import { Code, ConnectError, createClient, type Interceptor } from '@connectrpc/
 import { createConnectTransport } from '@connectrpc/connect-web';
 import { ErrorDetailSchema, Role } from '../gen/ovation/v1/access_pb';
 import { AuthService, type LogInResponse, type User } from '../gen/ovation/v1/auth_pb';
-import { ChannelService } from '../gen/ovation/v1/channel_pb';
 import { GiftService } from '../gen/ovation/v1/gift_pb';
-import { LedgerService } from '../gen/ovation/v1/ledger_pb';
-import { OpsService } from '../gen/ovation/v1/ops_pb';
-import { PaymentService } from '../gen/ovation/v1/payment_pb';
 import { RoomService } from '../gen/ovation/v1/room_pb';
 import { SongService } from '../gen/ovation/v1/song_pb';
 
@@ -48,16 +44,12 @@ const withToken: Interceptor = (next) => async (request) => {
     return next(request);
   }
 };
-const transport = createConnectTransport({ baseUrl: location.origin, useBinaryFormat: true, interceptors: [withToken] });
+export const transport = createConnectTransport({ baseUrl: location.origin, useBinaryFormat: true, interceptors: [withToken] });
 const plain = createClient(AuthService, createConnectTransport({ baseUrl: location.origin, useBinaryFormat: true }));
 export const auth = createClient(AuthService, transport);
 export const rooms = createClient(RoomService, transport);
 export const songs = createClient(SongService, transport);
 export const giftApi = createClient(GiftService, transport);
-export const ledger = createClient(LedgerService, transport);
-export const payments = createClient(PaymentService, transport);
-export const channels = createClient(ChannelService, transport);
-export const ops = createClient(OpsService, transport);
 
 export async function start() {
   if (tokens)

@@ -64,7 +64,7 @@ export class LiveRoom {
   private note = 0;
 
   // `listens`: with sound; the studio hears itself.
-  constructor(readonly roomId: bigint, readonly listens = true) {
+  constructor(readonly roomId: bigint, readonly listens = true, readonly alone = false) {
     this.worker.onmessage = (e: MessageEvent<FromWorker>) => this.fromWorker(e.data);
     if (listens) this.player = new Player((port) => this.post({ t: 'player', port }, [port]));
     this.connect();
@@ -107,7 +107,7 @@ export class LiveRoom {
       case 'opened':
         this.open = true;
         this.heardAt = Date.now();
-        this.send({ case: 'enter', value: { roomId: this.roomId, accessToken: accessToken(), noMedia: !this.listens, lowRate: slowLink(), bufferMs: 1_000, resume: this.epoch ? { epoch: this.epoch, offset: this.offset, entrySeq: this.entrySeq } : undefined } as never }, 0n);
+        this.send({ case: 'enter', value: { roomId: this.roomId, alone: this.alone, accessToken: accessToken(), noMedia: !this.listens, lowRate: slowLink(), bufferMs: 1_000, resume: this.epoch ? { epoch: this.epoch, offset: this.offset, entrySeq: this.entrySeq } : undefined } as never }, 0n);
         break;
       case 'frame':
         this.heardAt = Date.now();
@@ -251,8 +251,8 @@ export class LiveRoom {
     return f.body.value;
   }
   takeStage = () => this.ask({ case: 'takeStage', value: {} as never });
-  pickSong = (songId: bigint, key = 0, songRequestId = 0n, voice = 0) => this.ask({ case: 'pickSong', value: { songId, key, songRequestId, voice } as never });
-  takeSeat = () => this.ask({ case: 'takeSeat', value: {} as never });
+  pickSong = (songId: bigint, key = 0, songRequestId = 0n, voice = 0, record = false) => this.ask({ case: 'pickSong', value: { songId, key, songRequestId, voice, record } as never });
+  takeSeat = (record = false) => this.ask({ case: 'takeSeat', value: { record } as never });
   leaveSeat = () => this.ask({ case: 'leaveSeat', value: {} as never });
   arrangeSeat = (action: ArrangeSeat_Action, what: { userId?: bigint; handle?: string } = {}) => this.ask({ case: 'arrangeSeat', value: { action, ...what } as never });
   // The server's clock against performance.now(), in ms: the answer that came back quickest of eight tells it best.
