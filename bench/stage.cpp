@@ -13,6 +13,7 @@
 #include "ovation/v1/auth.pb.h"
 #include "ovation/v1/channel.pb.h"
 #include "ovation/v1/room.pb.h"
+#include "bench/recordings.hpp"
 #include "ovation/v1/song.pb.h"
 #include "songs/import.hpp"
 #include "songs/ogg_opus.hpp"
@@ -187,6 +188,8 @@ int main(int argc, char** argv) {
     std::vector<double> singers;
     for (int i = 0; i < 5; ++i) singers.push_back(singers_per_core(m, std::min(4.0, seconds / 4)));
 
+    const auto kept = bench::measure_recordings(m.voice, m.backing);
+
     test::database db;
     const auto media = std::filesystem::temp_directory_path() / ("ovation-bench-" + std::to_string(getpid()));
     {
@@ -241,9 +244,12 @@ int main(int argc, char** argv) {
     line("join, socket opened to five media messages, p50", at_share(figures.join_ms, 0.5), "ms");
     line("relay, CPU a second and room (10 listeners)", figures.relay_cpu_ms, "ms");
     line("relay + score, CPU a second and room", figures.score_cpu_ms, "ms");
+    line("mix of a recording, CPU a second of it", kept.mix_cpu_ms_per_s, "ms");
+    line("lost by a kill, most", kept.loss_ms_max, fmt::format("ms ({} kills)", kept.kills).c_str());
+    line("seek in a recording of 240 s, p99", at_share(kept.seek_ms, 0.99), "ms");
     std::filesystem::create_directories("var/bench");
-    std::ofstream("var/bench/stage.json") << fmt::format(R"({{"singers_per_core":{:.0f},"score_latency_ms_p50":{:.1f},"score_latency_ms_p99":{:.1f},"join_ms_p50":{:.1f},"relay_cpu_ms_per_s_per_room":{:.2f},"relay_and_score_cpu_ms_per_s_per_room":{:.2f}}})",
-                                                         at_share(singers, 0.5), at_share(figures.score_ms, 0.5), at_share(figures.score_ms, 0.99), at_share(figures.join_ms, 0.5), figures.relay_cpu_ms, figures.score_cpu_ms)
+    std::ofstream("var/bench/stage.json") << fmt::format(R"({{"singers_per_core":{:.0f},"score_latency_ms_p50":{:.1f},"score_latency_ms_p99":{:.1f},"join_ms_p50":{:.1f},"relay_cpu_ms_per_s_per_room":{:.2f},"relay_and_score_cpu_ms_per_s_per_room":{:.2f},"mix_cpu_ms_per_s":{:.2f},"recording_loss_ms_max":{:.0f},"seek_ms_p99":{:.3f}}})",
+                                                         at_share(singers, 0.5), at_share(figures.score_ms, 0.5), at_share(figures.score_ms, 0.99), at_share(figures.join_ms, 0.5), figures.relay_cpu_ms, figures.score_cpu_ms, kept.mix_cpu_ms_per_s, kept.loss_ms_max, at_share(kept.seek_ms, 0.99))
                                           << '\n';
     return 0;
 }
