@@ -52,7 +52,7 @@ double loss_of_kills(const std::vector<std::string>& voice, const fs::path& fold
             for (std::size_t i = 0; i + 3 <= voice.size(); i += 3) {
                 std::this_thread::sleep_until(start + std::chrono::milliseconds(20 * (i + 3)));
                 given->store(static_cast<std::int64_t>(i) + 3);
-                w.add(static_cast<std::int64_t>(i) * 960, static_cast<std::int64_t>(i) * 960, {voice.begin() + static_cast<std::ptrdiff_t>(i), voice.begin() + static_cast<std::ptrdiff_t>(i) + 3});
+                (void)w.add(static_cast<std::int64_t>(i) * 960, static_cast<std::int64_t>(i) * 960, {voice.begin() + static_cast<std::ptrdiff_t>(i), voice.begin() + static_cast<std::ptrdiff_t>(i) + 3});
             }
             ::_exit(0);
         }
@@ -74,7 +74,7 @@ std::vector<double> seek_times(const std::vector<std::string>& voice, const fs::
         for (std::size_t i = 0; i < seek_packets; i += 3) {
             std::vector<std::string> three;
             for (std::size_t k = i; k < i + 3; ++k) three.push_back(voice[k % voice.size()]);
-            w.add(static_cast<std::int64_t>(i) * 960, static_cast<std::int64_t>(i) * 960, three);
+            if (!w.add(static_cast<std::int64_t>(i) * 960, static_cast<std::int64_t>(i) * 960, three)) return {};
         }
     }
     std::mt19937_64 random(11);
@@ -96,7 +96,7 @@ std::vector<double> seek_times(const std::vector<std::string>& voice, const fs::
             const auto lace = static_cast<std::size_t>(static_cast<unsigned char>(bytes[at.byte + 27 + s]));
             size += lace;
             if (lace == 255) continue;
-            opus_decode_float(decoder.get(), reinterpret_cast<const unsigned char*>(bytes.data() + body), static_cast<opus_int32>(size), frame.data(), 960, 0);
+            (void)opus_decode_float(decoder.get(), reinterpret_cast<const unsigned char*>(bytes.data() + body), static_cast<opus_int32>(size), frame.data(), 960, 0);
             body += size;
             size = 0;
             sample += 960;

@@ -150,6 +150,7 @@ private:
     void leave_seat(const member_ptr& who, std::uint64_t request_id);
     awaitable<void> arrange_seat(member_ptr who, std::uint64_t request_id, v1::ArrangeSeat request);
     void empty_seat();
+    void wait_for_singer();
     void save_seat();
     void give_voices(int of_singer);
     [[nodiscard]] std::optional<std::size_t> seat_of(const member_ptr& who) const;

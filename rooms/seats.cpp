@@ -102,6 +102,15 @@ void room::empty_seat() {
     s = {};
     save_seat();
     publish_media(timeline_.due(false, p_.clock.steady_ms()));
+    wait_for_singer();
+}
+
+// Who was here last has gone too: the song stands still until the singer comes back.
+void room::wait_for_singer() {
+    if (seats_[host].who || seats_[guest].who || stage_.state() == v1::Stage::STATE_EMPTY) return;
+    set_position(position_now());
+    stage_.set_state(v1::Stage::STATE_RECONNECTING);
+    stage_.clear_start_at_ms();
 }
 
 void room::save_seat() {
@@ -214,12 +223,7 @@ void room::singer_gone(std::size_t at) {
     const auto until = p_.clock.steady_ms() + limits::stage_kept_ms;
     if (at == host) singer_until_ms_ = until;
     else s.until_ms = until;
-    const bool other = seats_[1 - at].who != nullptr;
-    if (at == host && !other) {
-        set_position(position_now());
-        stage_.set_state(v1::Stage::STATE_RECONNECTING);
-        stage_.clear_start_at_ms();
-    }
+    wait_for_singer();
     save_performance(false);
     publish_stage();
 }

@@ -150,6 +150,7 @@ seek_point find_page(std::string_view file, std::int64_t sample) {
         const auto at = file.find("OggS", from);
         return at == std::string_view::npos || at + page_header > file.size() ? file.size() : at;
     };
+    if (file.size() < page_header) return {};
     // Invariant: the page at `low` ends before or at the sample, or is the first.
     std::size_t low = 0, high = file.size();
     while (high - low > 8'192) {

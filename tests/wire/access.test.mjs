@@ -62,6 +62,7 @@ function stands(relation, subject, user, w) {
     case 'RELATION_ANY': return true;
     case 'RELATION_OWN': return user === w.listener;
     case 'RELATION_ROOM_SINGER': return user === w.singer;
+    case 'RELATION_ON_STAGE': return user === w.singer; // nobody has the other seat
     case 'RELATION_ROOM_STAFF': return user === w.singer || user === w.agent || user === 'ops' || (user === 'helper' && w === world[0]);
     case 'RELATION_CHANNEL_AGENT': return user === w.agent;
     case 'RELATION_CONTRACT_SINGER': return user === w.singer;
