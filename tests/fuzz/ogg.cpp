@@ -1,5 +1,6 @@
 // The reader of Ogg Opus: packets that were read, written by our writer, are read again as the same packets.
 #include "songs/ogg_opus.hpp"
+#include "songs/recording.hpp"
 
 #include <algorithm>
 
@@ -28,6 +29,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     std::string file(fuzz::bytes(data, size));
     (void)songs::read_ogg_opus(file);
     mend_checksums(file);
+    for (const auto& stretch : songs::read_recording(file)) PROPERTY(!stretch.packets.empty());
+    for (std::int64_t sample : {std::int64_t{0}, std::int64_t{48'000}, INT64_MAX}) PROPERTY(songs::find_page(file, sample).byte <= file.size());
     const auto read = songs::read_ogg_opus(file);
     if (!read) return 0;
     PROPERTY(read->channels >= 0 && read->channels <= 255 && read->pre_skip >= 0 && read->pre_skip <= 65'535);
