@@ -27,7 +27,7 @@ export async function startProxy(port, { delayMs = 0, jitterMs = 0 } = {}) {
 }
 
 if (!isMainThread) {
-  const { port, delayMs, jitterMs } = workerData;
+  const { port, delayMs, jitterMs } = workerData; // each way
   const pairs = new Set();
   let blocked = false;
   const server = net.createServer((near) => {
@@ -36,16 +36,30 @@ if (!isMainThread) {
     const pair = [near, far];
     pairs.add(pair);
     const pipe = (from, to) => {
-      let due = 0;
+      // One line for all: timers of different lengths that are due together would not keep the order.
+      const line = [];
+      let timer = null;
+      let last = 0;
+      const go = () => {
+        timer = null;
+        while (line.length > 0 && line[0].due <= performance.now()) {
+          const { bytes } = line.shift();
+          if (to.destroyed) line.length = 0;
+          else if (bytes) to.write(bytes);
+          else to.destroy();
+        }
+        if (line.length > 0) timer ??= setTimeout(go, line[0].due - performance.now());
+      };
+      const later = (bytes) => {
+        last = Math.max(last, performance.now() + delayMs + (Math.random() * 2 - 1) * jitterMs);
+        line.push({ due: last, bytes });
+        timer ??= setTimeout(go, last - performance.now());
+      };
       from.setNoDelay(true);
-      from.on('data', (bytes) => {
-        if (delayMs === 0 && jitterMs === 0) return to.write(bytes);
-        due = Math.max(due, Date.now() + delayMs + (Math.random() * 2 - 1) * jitterMs);
-        setTimeout(() => !to.destroyed && to.write(bytes), due - Date.now());
-      });
+      from.on('data', (bytes) => (delayMs === 0 && jitterMs === 0 ? to.write(bytes) : later(bytes)));
       from.on('close', () => {
         pairs.delete(pair);
-        setTimeout(() => to.destroy(), delayMs + jitterMs);
+        later(null);
       });
       from.on('error', () => to.destroy());
     };

@@ -21,8 +21,11 @@ export function bufferOf(base64) {
   const x = new Int16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2);
   return Float32Array.from(x, (v) => v / 32768);
 }
+const turns = new Map();
 function fft(re, im) {
   const n = re.length;
+  if (!turns.has(n)) turns.set(n, [Math.cos, Math.sin].map((f) => Float64Array.from({ length: n / 2 }, (_, k) => f((-2 * Math.PI * k) / n))));
+  const [cos, sin] = turns.get(n);
   for (let i = 1, j = 0; i < n; ++i) {
     let bit = n >> 1;
     for (; j & bit; bit >>= 1) j ^= bit;
@@ -33,12 +36,15 @@ function fft(re, im) {
     }
   }
   for (let size = 2; size <= n; size <<= 1) {
-    const step = (-2 * Math.PI) / size;
+    const step = n / size;
     for (let start = 0; start < n; start += size)
       for (let k = 0; k < size / 2; ++k) {
-        const [c, s] = [Math.cos(step * k), Math.sin(step * k)];
-        const [a, b] = [start + k, start + k + size / 2];
-        const [x, y] = [re[b] * c - im[b] * s, re[b] * s + im[b] * c];
+        const c = cos[step * k];
+        const s = sin[step * k];
+        const a = start + k;
+        const b = a + size / 2;
+        const x = re[b] * c - im[b] * s;
+        const y = re[b] * s + im[b] * c;
         re[b] = re[a] - x;
         im[b] = im[a] - y;
         re[a] += x;
@@ -93,4 +99,53 @@ export function lag(piece, whole) {
     if (total > fine.sum) fine = { lag: -s, sum: total };
   }
   return { lag: fine.lag, strength: best.strength };
+}
+// The distance at which all pieces agree that a voice lies: `near` is what was sung around where `piece` is expected, `around`
+// samples more on either side, and a sum of voices is in the piece. Correlations of whitened spectra (100 Hz … 2 kHz) are added
+// up. ms: positive where the voice is later in `near`; clear: how many times the root mean square of the places further
+// off than 10 ms; by chance it is about 4. each: of the single pieces.
+export function peak(pieces, around) {
+  const [down, n] = [3, 32_768];
+  const hz = 48_000 / down / n;
+  const reach = Math.floor(around / down);
+  const total = new Float64Array(2 * reach + 1);
+  const spectrum = (x) => {
+    const [re, im] = [new Float64Array(n), new Float64Array(n)];
+    const m = Math.min(n, Math.floor(x.length / down));
+    for (let i = 0; i < m; ++i) re[i] = (x[3 * i] + x[3 * i + 1] + x[3 * i + 2]) / 3;
+    fft(re, im);
+    const wide = Math.round(60 / hz);
+    let run = 0;
+    const sums = new Float64Array(n / 2 + 1);
+    for (let k = 0; k < n / 2; ++k) sums[k + 1] = run += re[k] * re[k] + im[k] * im[k];
+    for (let k = 0; k < n; ++k) {
+      const at = k <= n / 2 ? k : n - k;
+      const inside = at * hz > 100 && at * hz < 2_000;
+      const [from, to] = [Math.max(0, at - wide), Math.min(n / 2, at + wide)];
+      const g = inside ? 1 / Math.sqrt((sums[to] - sums[from]) / (to - from) + 1e-9) : 0;
+      re[k] *= g;
+      im[k] *= g;
+    }
+    return [re, im];
+  };
+  const best = (x) => {
+    let at = 0;
+    for (let i = 0; i < x.length; ++i) if (x[i] > x[at]) at = i;
+    const others = x.filter((_, i) => Math.abs(i - at) * down > 480);
+    return { ms: ((at - reach) * down) / 48, clear: x[at] / Math.sqrt(others.reduce((sum, v) => sum + v * v, 0) / others.length + 1e-12) };
+  };
+  const each = [];
+  for (const { piece, near } of pieces) {
+    const [[pr, pi], [wr, wi]] = [spectrum(piece), spectrum(near)];
+    const [cr, ci] = [new Float64Array(n), new Float64Array(n)];
+    for (let k = 0; k < n; ++k) {
+      cr[k] = pr[k] * wr[k] + pi[k] * wi[k];
+      ci[k] = -(pr[k] * wi[k] - pi[k] * wr[k]);
+    }
+    fft(cr, ci);
+    const one = new Float64Array(2 * reach + 1);
+    for (let i = 0; i < one.length; ++i) total[i] += one[i] = cr[i] / n;
+    each.push(best(one));
+  }
+  return { ...best(total), each };
 }

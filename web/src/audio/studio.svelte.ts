@@ -121,7 +121,7 @@ export class StudioDesk {
     if (!c) return;
     const out = c.getOutputTimestamp();
     const [seconds, ms] = out.contextTime && out.performanceTime ? [out.contextTime, out.performanceTime] : [c.currentTime - (c.outputLatency || 0), performance.now()];
-    this.post({ t: 'control', playing: true, position, atFrame: Math.round((seconds + (atMs - ms) / 1000) * rate) });
+    this.post({ t: 'control', playing: true, position: Math.round(position), atFrame: Math.round((seconds + (atMs - ms) / 1000) * rate) });
   }
   seek = (position: number) => this.post({ t: 'control', playing: this.playing, position: Math.round(position) });
   // What the singer hears now.

@@ -255,18 +255,18 @@ export class LiveRoom {
   takeSeat = (record = false) => this.ask({ case: 'takeSeat', value: { record } as never });
   leaveSeat = () => this.ask({ case: 'leaveSeat', value: {} as never });
   arrangeSeat = (action: ArrangeSeat_Action, what: { userId?: bigint; handle?: string } = {}) => this.ask({ case: 'arrangeSeat', value: { action, ...what } as never });
-  // The server's clock against performance.now(), in ms: the answer that came back quickest of eight tells it best.
-  async serverClock(): Promise<number> {
+  // The server's clock against performance.now() and the way there, in ms: the answer that came back quickest of eight tells it best.
+  async serverClock(): Promise<{ ahead: number; way: number }> {
     let best = Infinity;
-    let offset = Date.now() + this.clockOffsetMs - performance.now();
+    let ahead = Date.now() + this.clockOffsetMs - performance.now();
     for (let i = 0; i < clockPings; ++i) {
       const sent = performance.now();
       const f = await this.ask({ case: 'ping', value: { sentAtMs: BigInt(Date.now()) } as never }).catch(() => null);
       const took = performance.now() - sent;
       if (f?.body.case !== 'pong') continue;
-      if (took < best) [best, offset] = [took, Number(f.body.value.serverTimeMs) + took / 2 - performance.now()];
+      if (took < best) [best, ahead] = [took, Number(f.body.value.serverTimeMs) + took / 2 - performance.now()];
     }
-    return offset;
+    return { ahead, way: best === Infinity ? 0 : best / 2 };
   }
   requestSong = (songId: bigint, key = 0, forName = '') => this.ask({ case: 'requestSong', value: { songId, key, forName } as never });
   cancelRequest = (id: bigint) => this.ask({ case: 'cancelRequest', value: { id } as never });
