@@ -168,6 +168,7 @@ before(async () => {
   folder = await fs.mkdtemp(path.join(os.tmpdir(), 'ovation-duet-'));
   server = await startServer();
   await fs.cp(path.join(top, 'web/dist'), server.web, { recursive: true });
+  await fs.copyFile(path.join(top, 'tests/e2e/tap.worklet.js'), path.join(server.web, 'assets/test-tap.js'));
   await makeSong();
   await server.ovation('users', 'create', handles.guest, '--name', `Wire ${handles.guest}`, '--password', password, '--role', 'singer', '--database', server.conninfo);
   room = await server.makeRoom();
