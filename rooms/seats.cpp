@@ -181,6 +181,8 @@ void room::media(const member_ptr& who, std::uint64_t request_id, v1::Media mess
         if (message.song_position() < position_min || message.song_position() > position_max) return refuse(who, request_id, invalid("song_position", "lies outside of any song."));
     }
     if (s.muted) return;
+    // Still of the place before: both are about to begin elsewhere.
+    if (message.has_song_position() && stage_.start_at_ms() > p_.clock.now_ms()) return;
     message.set_publisher_id(who->who.user.value);
     message.clear_backing();
     message.clear_rendition();

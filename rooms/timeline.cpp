@@ -17,6 +17,7 @@ bool timeline::sings(std::size_t seat, std::int64_t now) const {
 void timeline::expect_both(std::int64_t until_ms) {
     expected_until_ms_ = until_ms;
     released_ = INT64_MIN;
+    waiting_.clear();
     for (auto& s : seats_) s.covered = INT64_MIN;
 }
 

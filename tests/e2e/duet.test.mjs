@@ -213,13 +213,16 @@ test('so does a late one', async () => {
   await inStep('late', 'after a late join');
   await inStep('early', 'later on');
 });
+test('again from the start', async () => {
+  await pages.singer.getByRole('button', { name: 'From the start' }).click();
+  await sleep(10_000);
+  for (const listener of ['early', 'late']) await inStep(listener, 'from the start');
+});
 test('gifts go to either', async () => {
   await give('guest');
   await give('singer');
 });
 test('the guest’s browser is killed: the singer sings on, and the gifts are the singer’s', async () => {
-  await pages.singer.getByRole('button', { name: 'From the start' }).click();
-  await sleep(3_000);
   kill('guest');
   await away().getByText(`Wire ${handles.guest}: connection lost, seat kept`).waitFor();
   await pages.singer.getByTestId('guest').getByText('connection lost, seat kept').waitFor();

@@ -299,6 +299,20 @@ describe('a duet', () => {
     assert.equal(early.media.filter((m) => m.flags & jumped).length, 1, 'only the first message begins a segment');
     late.lose();
   });
+  test('again from the start: what still comes from the place before holds nobody up', async () => {
+    await singer.silence();
+    await singer.does('controlSong', { action: control('SEEK'), songPosition: 0n });
+    began = await begin(singer, guest); // the guest is told late, and has sung on
+    assert.equal(singer.stage.state, state('PAUSED'));
+    await guest.silence();
+    const from = early.media.length;
+    singer.sing({ began, lateMs: 30 });
+    guest.sing({ began, lateMs: 120 });
+    for (const who of ['singer', 'singer2']) await early.hears(who, 20, from);
+    assert.ok(early.media.slice(from).every((m) => m.songPosition < 10n * 48_000n), 'only the new place is heard');
+    oneClock(early.media.slice(from), 'from the start');
+    early.media.splice(0, from);
+  });
   test('who is muted is not heard', async () => {
     await singer.does('arrangeSeat', { action: seat('MUTE'), userId: ids.singer2 });
     await early.when((s) => s.seats[1].muted, 'the mute is shown');
