@@ -223,6 +223,7 @@ void room::control_song(const member_ptr& who, std::uint64_t request_id, const v
         case v1::ControlSong::ACTION_SEEK:
             if (control.song_position() < position_min || control.song_position() > position_max) return refuse(who, request_id, invalid("song_position", "lies outside of any song."));
             set_position(control.song_position());
+            if (both_sit()) stage_.set_state(v1::Stage::STATE_PAUSED);  // both begin there when `play` is said
             break;
         case v1::ControlSong::ACTION_STOP: {
             save_performance(true);

@@ -45,6 +45,7 @@ bool timeline::place(v1::Media& m, std::size_t seat, std::int64_t now) {
             at = m.song_position() + *song_at_;
             if (std::llabs(at - here) > apart_max) return false;
             s.shift = at - m.media_time();
+            if (seat == 0) lead_ = 0;  // the room's singer leads as soon as they are there; the song stays where it is
         }
         s.sung_at_ms = now;
         s.performance = m.performance_id();
@@ -67,7 +68,8 @@ std::vector<v1::Media> timeline::pass(v1::Media m, std::size_t seat, bool other_
         return out;
     }
     const auto end = m.song_position() + length_of(m);
-    if (other_sits && end <= released_) return due(true, now);  // the other's voice of this place has gone out without it
+    // The lead's voice of this place has gone out without it. Who leads is always heard.
+    if (other_sits && seat != lead_ && end <= released_) return due(true, now);
     waiting one{std::move(m), seat, now};
     auto at = std::ranges::upper_bound(waiting_, end, {}, &waiting::end);
     waiting_.insert(at, std::move(one));
@@ -81,7 +83,7 @@ std::vector<v1::Media> timeline::due(bool both_sit, std::int64_t now) {
         const auto other = 1 - first.seat;
         const bool wait = both_sit && sings(other, now) && seats_[other].covered < first.end() && now - first.since_ms < limits::duet_hold_ms;
         if (wait) break;
-        released_ = std::max(released_, seats_[other].covered < first.end() ? first.end() : INT64_MIN);
+        if (first.seat == lead_ && seats_[other].covered < first.end()) released_ = std::max(released_, first.end());
         out.push_back(std::move(first.message));
         waiting_.pop_front();
     }

@@ -68,7 +68,7 @@ private:
     std::int64_t end_ = 0;                 // room's media time up to which something was sent
     std::int64_t end_at_ms_ = 0;
     bool begun_ = false;
-    std::int64_t released_ = INT64_MIN;    // song position up to which somebody's voice has gone out
+    std::int64_t released_ = INT64_MIN;    // song position up to which the lead's voice has gone out alone
     std::int64_t expected_until_ms_ = 0;
     std::deque<waiting> waiting_;          // by end
 };

@@ -124,6 +124,13 @@ TEST_CASE("timeline: whose voice comes more than 250 ms later has a gap, and hol
     CHECK(second < 10);
 }
 
+TEST_CASE("timeline: a second singer who is far ahead does not silence the one who leads") {
+    timeline t;
+    t.expect_both(2'000);
+    const auto out = sing(t, {{0, 0, 500, 40}, {1, 0, 10, 0}}, 3);
+    CHECK(std::ranges::count_if(out, [](const sent& s) { return s.message.publisher_id() == 1; }) == 334);
+}
+
 TEST_CASE("timeline: one falls silent, the other sings on without waiting, on the same clock") {
     for (const std::size_t leaves : {0U, 1U}) {
         CAPTURE(leaves);

@@ -1,37 +1,46 @@
-// Every string in both languages: key → [Chinese, English]. {name} is filled in.
+// Every string of the listeners' pages in both languages: key → [Chinese, English]. {name} is filled in. The desks bring their own
+// (words.desk.ts), which a listener does not load.
+import type { deskWords } from './words.desk';
+
 const words = {
-  home: ['首页', 'Home'], studio: ['演播室', 'Studio'], channel: ['频道', 'Channel'], ops: ['运营', 'Operations'], statement: ['账单', 'Statement'],
-  log_in: ['登录', 'Log in'], log_out: ['退出', 'Log out'], register: ['注册', 'Register'], handle: ['登录名', 'Log-in name'], password: ['密码', 'Password'], display_name: ['昵称', 'Display name'],
-  live_now: ['正在直播', 'Live now'], live: ['直播', 'LIVE'], listening: ['{n} 人在听', '{n} listening'], nobody_live: ['还没有人开唱，稍后再来看看', 'Nobody is singing yet. Look again in a while'], enter: ['进入', 'Enter'],
-  coming_in: ['正在进入…', 'Coming in…'], reconnecting: ['连接断了，正在重连（第 {n} 次）', 'Connection lost, trying again ({n})'], offline: ['没有网络。礼物没有发出，不会扣币', 'You are offline. Nothing was sent, nothing was charged'],
-  singer_back: ['歌手正在回来，最多等 90 秒', 'The singer is coming back, up to 90 s'], show_over: ['演出结束了，谢谢你来听', 'The show is over. Thank you for listening'], not_open: ['演出还没有开始', 'The show has not begun'],
-  no_song: ['歌手在和大家聊天', 'The singer is talking with the room'], say: ['说点什么…', 'Say something…'], send: ['发送', 'Send'], room_chat: ['聊天', 'Room chat'], empty_chat: ['还没有人说话，来第一句', 'Nobody has spoken yet. Be first'],
-  gift: ['送礼', 'Gift'], all: ['全部', 'All'], rose: ['玫瑰', 'Rose'], bouquet: ['舞台', 'Stage'], star: ['星光', 'Star'], to: ['送给', 'To'], send_coins: ['送出 {n} 金币', 'Send {n} coins'], hold_coins: ['按住送出 {n} 金币', 'Hold to send {n} coins'], confirm_coins: ['再按一次，送出 {n} 金币', 'Press again to send {n} coins'],
-  sending: ['正在送出…', 'Sending…'], checking: ['正在确认这份礼物，请不要重复发送', 'Checking this gift, no need to send again'], sent: ['送出 {gift}', 'sent {gift}'], quantity: ['数量', 'Quantity'], balance: ['余额', 'Balance'], top_up: ['充值', 'Top up'], coins: ['金币', 'coins'],
-  short: ['还差 {n} 金币', '{n} coins short'], choose_pack: ['选择金额（沙盒：不会真的付款）', 'Choose an amount (sandbox: no real money)'], paid: ['充值成功，余额 {n} 金币', 'Paid. Your balance is {n} coins'], pay: ['支付', 'Pay'], cancel: ['取消', 'Cancel'], close: ['关闭', 'Close'],
-  supporters: ['今日支持者', 'Supporters today'], hidden: ['未公开', 'Hidden'], you: ['我', 'You'], no_supporters: ['还没有人送礼，做第一个', 'No gifts yet. Be the first'], missed: ['刚才', 'earlier'], skipped: ['跳过了 {n} 条消息', '{n} messages were skipped'],
-  open_show: ['开始演出', 'Open the show'], end_show: ['结束演出…', 'End the show…'], sure_end: ['确定结束吗？正在听的有 {n} 人', 'End it now? {n} are listening'], yes_end: ['结束', 'End it'], pick_song: ['选一首歌', 'Pick a song'], play: ['开始', 'Play'], pause: ['暂停', 'Pause'], stop: ['停止', 'Stop'], my_room: ['我的房间', 'My room'],
-  no_room: ['还没有房间。请经纪人为你开一间', 'You have no room yet. Ask your agent to open one'], came_in: ['本场收入', 'What came in'], nothing_yet: ['还没有收入', 'Nothing yet'], contracts: ['合同', 'Contracts'], offered: ['待接受', 'Offered'], accepted: ['已接受', 'Accepted'], declined: ['已拒绝', 'Declined'], ended: ['已结束', 'Ended'],
-  accept: ['接受', 'Accept'], decline: ['拒绝', 'Decline'], share_with: ['签约后你得 {n}', 'With it you keep {n}'], share_without: ['不签约你得 {n}', 'Without it {n}'], rate: ['经纪分成 {n}', 'Agent’s rate {n}'], from_date: ['开始日期', 'From'], to_date: ['结束日期（可空）', 'To (may be empty)'],
-  singers: ['歌手', 'Singers'], revenue: ['频道收入', 'Revenue'], offer: ['发出合同', 'Offer a contract'], singer_handle: ['歌手登录名', 'Singer’s log-in name'], rate_bp: ['分成（基点，1000 = 10 %）', 'Rate (basis points, 1000 = 10 %)'], new_channel: ['新建频道', 'New channel'], new_room: ['新建房间', 'New room'], name: ['名称', 'Name'], create: ['创建', 'Create'], gifts: ['礼物', 'Gifts'], agent_share: ['经纪所得', 'Agent’s share'], singer_share: ['歌手所得', 'Singer’s share'], rooms: ['房间', 'Rooms'],
-  live_rooms: ['直播间', 'Live rooms'], listeners: ['听众', 'Listeners'], gifts_today: ['今日礼物', 'Gifts today'], coins_today: ['今日金币', 'Coins today'], top_ups_today: ['今日充值', 'Top-ups today'], queue: ['记账队列', 'Posting queue'], boards: ['榜单', 'Boards'], ledger: ['账本', 'Ledger'], day: ['日', 'Day'], week: ['周', 'Week'], month: ['月', 'Month'], senders: ['支持者', 'Supporters'], behind: ['榜单落后账本 {n} 条', 'Boards are {n} entries behind the books'], where_coins: ['金币在哪里', 'Where the coins are'], paused: ['已暂停', 'Paused'], resume: ['继续', 'Resume'], as_of: ['{t} 更新', 'as of {t}'], audit: ['操作记录', 'Audit trail'],
-  check_total: ['所有账户之和为零', 'All accounts together are zero'], check_coins: ['钱包都是整数金币', 'Wallets hold whole coins'], check_floors: ['没有账户低于零', 'No account is below zero'], check_head: ['账本连续', 'The books are complete'],
-  wallet: ['钱包', 'Wallet'], earnings: ['收入', 'Earnings'], why: ['为什么是这个数', 'Why this figure'], price: ['支付', 'Paid'], vat: ['增值税', 'VAT'], base: ['分成基数', 'Base'], singer: ['歌手', 'Singer'], agent: ['经纪', 'Agent'], rights: ['版权', 'Rights'], platform: ['平台', 'Platform'], party_wallet: ['钱包', 'Wallet'], promo: ['赠送', 'Promo'], bonus: ['赠币', 'Bonus'], venue: ['场地', 'Venue'], cash: ['收款', 'Cash'], gift_only: ['礼物币', 'Gift-only'], sum_zero: ['各笔合计', 'Sum of all legs'], rule_from: ['规则：{preset}，来自{source}', 'Rule: {preset}, from {source}'], entry: ['第 {n} 笔', 'Entry {n}'], balance_after: ['之后余额', 'Balance after'], more: ['更多', 'More'], empty_statement: ['还没有任何账目', 'No entries yet'], kind_gift: ['礼物', 'Gift'], kind_topup: ['充值', 'Top-up'], src_preset: ['预设', 'the preset'], src_contract: ['合同', 'the contract'], src_channel: ['频道', 'the channel'], src_event: ['活动', 'the event'],
-  try_again: ['再试', 'Try again'], not_allowed: ['请先登录有权限的账号', 'Log in with an account that may see this'], need_log_in: ['登录后可以聊天和送礼', 'Log in to chat and to give'], language: ['English', '中文'], skip: ['跳到内容', 'Skip to content'], back: ['返回', 'Back'], public_me: ['在榜单上公开我', 'Show me on boards'], shares: ['分成', 'Shares'], report: ['举报', 'Report'],
-  seat_title: ['合唱', 'Duet'], seat_invite: ['邀请一位歌手（登录名）', 'Invite a singer (log-in name)'], invite: ['邀请', 'Invite'], seat_invited: ['已邀请 {n}', '{n} is invited'], seat_open: ['任何歌手都可以上来合唱', 'Any singer may sing along'], seat_here: ['在台上', 'on stage'], seat_away: ['掉线了，位置保留', 'connection lost, seat kept'], seat_muted: ['已静音', 'muted'], seat_remove: ['请下台', 'Free the seat'], leave_seat: ['下台', 'Leave the stage'], my_part: ['我唱第几声部', 'My part'], beside: ['和 {n} 合唱', 'Singing with {n}'], to_room: ['去房间', 'To the room'], invited_you: ['{n} 邀请你上台合唱', '{n} invites you to sing along'], sing_along: ['上台合唱', 'Sing along'],
-  recordings: ['我的录音', 'My recordings'], rec_recording: ['正在录', 'recording'], rec_mixing: ['正在混音…', 'mixing…'], rec_nothing: ['唱得太少，没有留下', 'too little was sung'], rec_failed: ['混音没有成功', 'the mix failed'], rec_public: ['已公开', 'published'], rec_private: ['只有你能听', 'only for you'], rec_waits: ['等 {n} 同意', 'waits for {n} to agree'], rec_empty: ['还没有录音。演唱时打开“留下录音”，或者先自己练一首', 'Nothing kept yet. Switch on "keep a recording" while you sing, or practise a song first.'], sung_alone: ['独自练唱', 'sung alone'], rec_publish: ['同意公开', 'Agree to publish'], rec_withdraw: ['不再公开', 'Withdraw'], rec_page: ['打开分享页', 'Open its page'], rec_share: ['分享', 'Share'], copied: ['链接已复制', 'Link copied'], rec_delete: ['删除', 'Delete'], rec_sure: ['删除《{n}》的录音吗？', 'Delete the recording of {n}?'], rec_gone: ['声音、混音和链接都会消失，不能恢复。收到的礼物不受影响。', 'The voices, the mix and the link are gone for good. Gifts that were given stay.'], practise: ['自己练一首', 'Practise a song'], keep_recording: ['留下录音（公开前还会问你）', 'Keep a recording (you are asked again before it is public)'], practise_hint: ['这里只有你自己。分数会留下，录音由你决定。', 'Nobody hears you here. The score is kept; the recording is up to you.'], rec_not_there: ['这段录音不在了，或者没有公开。', 'This recording is gone, or it is not public.'], rec_position: ['播放位置', 'Position'], rec_give: ['送一份礼物', 'Give a gift'], rec_thanks: ['收到了，谢谢', 'It has arrived. Thank you'], rec_happened: ['当时', 'While it was sung'], rec_quiet: ['还没有动静', 'Quiet so far'], rec_more: ['听听正在唱的', 'Hear who is singing now'], listen: ['听', 'Listen'],
-  queue_title: ['点歌', 'Requests'], ask_song: ['点一首歌', 'Ask for a song'], empty_queue: ['还没有人点歌，来第一首', 'Nobody has asked for a song yet. Be first'], next_up: ['下一首', 'Next'], in_minutes: ['约 {n} 分钟', '≈ {n} min'], soon: ['马上', 'soon'], held_place: ['保留位置', 'place kept'], take_back: ['取消', 'Take back'], sing_it: ['唱这首', 'Sing it'], skip_it: ['跳过', 'Skip'], undo_skip: ['撤销跳过', 'Undo skip'], earlier_up: ['提前', 'Earlier'], keep_place: ['保留', 'Hold'], release_place: ['恢复', 'Release'],
-  bumped: ['已提前', 'moved up'], bump_for: ['提前：{n} 金币 {yuan}', 'Move up: {n} coins {yuan}'], bump_unknown: ['还不知道有没有扣币。再按一次就会查询，不会重复扣', 'It is not known yet whether this was paid. Press again to ask; you are not charged twice'], bumps_left: ['今晚还可提前 {n} 次', '{n} earlier places left'], bumps_gone: ['提前名额已售完', 'Earlier places are sold out'], bump_price: ['提前一首的价格（金币，0 为不卖）', 'Price of an earlier place (coins, 0: none)'], bump_limit: ['每场次数', 'Places a show'], save: ['保存', 'Save'],
-  kind_hold: ['提前点歌（冻结）', 'Earlier place (held)'], kind_capture: ['提前点歌', 'Earlier place'], kind_release: ['提前点歌（退回）', 'Earlier place (given back)'], held: ['冻结', 'Held'],
-  free_left: ['剩 {n} 个', '{n} left'], send_free: ['送出掌声', 'Send, it is free'],
-  tap: ['点一下，开始听', 'Tap to listen'], sound_connecting: ['声音连接中…', 'Sound is connecting…'], sound_live: ['声音延迟 {n} 秒', 'Sound {n} s behind'], sound_waits: ['声音缓冲中…', 'Sound is catching up'], sound_none: ['这个浏览器放不出声音，歌词照常', 'This browser cannot play the sound; the lyrics run'], sound_muted: ['已静音', 'Muted'],
-  sound: ['声音', 'Sound'], volume: ['音量', 'Volume'], voice_backing: ['伴奏 ⟷ 人声', 'Backing ⟷ voice'], mute: ['静音', 'Mute'], unmute: ['取消静音', 'Unmute'], save_data: ['省流量（48 kb/s）', 'Save data (48 kb/s)'],
-  your_voice: ['你的声音', 'Your voice'], too_quiet: ['太轻', 'too quiet'], good_level: ['音量合适', 'good level'], too_loud: ['太响', 'too loud'], headphones: ['耳机', 'Headphones'], no_bleed: ['没有串音', 'no bleed'], bleed: ['麦克风听到了伴奏，请戴耳机', 'The microphone hears the backing. Use headphones'], delay: ['设备延迟', 'Device delay'], check: ['检测', 'Check'], checking_delay: ['正在检测，请安静 4 秒', 'Checking, be quiet for 4 s'], not_heard: ['没有听到滴答声。请把耳机靠近麦克风再试，或用滑块调整', 'The clicks were not heard. Hold the headphones to the microphone and try again, or use the slider'],
-  effect: ['效果', 'Effect'], fx_off: ['关', 'Off'], fx_ktv: ['KTV', 'KTV'], fx_hall: ['大厅', 'Hall'], fx_studio: ['录音室', 'Studio'], backing: ['伴奏', 'Backing'], my_voice: ['我的声音', 'My voice'], guide: ['导唱', 'Guide'], key: ['调', 'Key'], original: ['原调', 'original'], restart: ['从头开始', 'From the start'], end_song: ['结束这首歌', 'End song'], score: ['得分', 'Score'], hide_score: ['不显示得分', 'Hide the score'],
-  line_perfect: ['很稳', 'Steady'], line_good: ['接近', 'Close'], line_off: ['有点飘', 'Wandering'], total_points: ['{n} 分', '{n} points'], search_song: ['搜索歌名、歌手、拼音', 'Search title, singer, pinyin'], no_found: ['没有找到，换个词试试', 'Nothing found. Try another word'], open_microphone: ['打开麦克风', 'Open the microphone'], microphone_refused: ['浏览器没有给麦克风。请在地址栏允许后再试', 'The browser gave no microphone. Allow it in the address bar and try again'], cannot_sing: ['这个浏览器缺少 {what}，不能开唱。可以用新版 Chrome、Edge 或 Firefox；在这里仍然可以听', 'This browser lacks {what} and cannot sing. Recent Chrome, Edge or Firefox can; you can still listen here'], song_loading: ['伴奏载入中…', 'Loading the backing…'], duet: ['对唱', 'duet'],
+  home: ['首页', 'Home'], studio: ['演播室', 'Studio'], channel: ['频道', 'Channel'], ops: ['运营', 'Operations'], statement: ['账单', 'Statement'], log_in: ['登录', 'Log in'],
+  log_out: ['退出', 'Log out'], register: ['注册', 'Register'], handle: ['登录名', 'Log-in name'], password: ['密码', 'Password'], display_name: ['昵称', 'Display name'],
+  live_now: ['正在直播', 'Live now'], live: ['直播', 'LIVE'], listening: ['{n} 人在听', '{n} listening'],
+  nobody_live: ['还没有人开唱，稍后再来看看', 'Nobody is singing yet. Look again in a while'], enter: ['进入', 'Enter'], coming_in: ['正在进入…', 'Coming in…'],
+  reconnecting: ['连接断了，正在重连（第 {n} 次）', 'Connection lost, trying again ({n})'], offline: ['没有网络。礼物没有发出，不会扣币', 'You are offline. Nothing was sent, nothing was charged'],
+  singer_back: ['歌手正在回来，最多等 90 秒', 'The singer is coming back, up to 90 s'], show_over: ['演出结束了，谢谢你来听', 'The show is over. Thank you for listening'],
+  not_open: ['演出还没有开始', 'The show has not begun'], no_song: ['歌手在和大家聊天', 'The singer is talking with the room'], say: ['说点什么…', 'Say something…'], send: ['发送', 'Send'],
+  room_chat: ['聊天', 'Room chat'], empty_chat: ['还没有人说话，来第一句', 'Nobody has spoken yet. Be first'], gift: ['送礼', 'Gift'], all: ['全部', 'All'], rose: ['玫瑰', 'Rose'],
+  bouquet: ['舞台', 'Stage'], star: ['星光', 'Star'], to: ['送给', 'To'], send_coins: ['送出 {n} 金币', 'Send {n} coins'], hold_coins: ['按住送出 {n} 金币', 'Hold to send {n} coins'],
+  confirm_coins: ['再按一次，送出 {n} 金币', 'Press again to send {n} coins'], sending: ['正在送出…', 'Sending…'],
+  checking: ['正在确认这份礼物，请不要重复发送', 'Checking this gift, no need to send again'], sent: ['送出 {gift}', 'sent {gift}'], quantity: ['数量', 'Quantity'],
+  balance: ['余额', 'Balance'], top_up: ['充值', 'Top up'], coins: ['金币', 'coins'], short: ['还差 {n} 金币', '{n} coins short'],
+  choose_pack: ['选择金额（沙盒：不会真的付款）', 'Choose an amount (sandbox: no real money)'], paid: ['充值成功，余额 {n} 金币', 'Paid. Your balance is {n} coins'], pay: ['支付', 'Pay'],
+  cancel: ['取消', 'Cancel'], close: ['关闭', 'Close'], supporters: ['今日支持者', 'Supporters today'], hidden: ['未公开', 'Hidden'],
+  no_supporters: ['还没有人送礼，做第一个', 'No gifts yet. Be the first'], missed: ['刚才', 'earlier'], skipped: ['跳过了 {n} 条消息', '{n} messages were skipped'], name: ['名称', 'Name'],
+  gifts: ['礼物', 'Gifts'], queue: ['记账队列', 'Posting queue'], price: ['支付', 'Paid'], vat: ['增值税', 'VAT'], singer: ['歌手', 'Singer'], agent: ['经纪', 'Agent'],
+  rights: ['版权', 'Rights'], platform: ['平台', 'Platform'], try_again: ['再试', 'Try again'], need_log_in: ['登录后可以聊天和送礼', 'Log in to chat and to give'],
+  language: ['English', '中文'], skip: ['跳到内容', 'Skip to content'], back: ['返回', 'Back'], seat_away: ['掉线了，位置保留', 'connection lost, seat kept'],
+  invited_you: ['{n} 邀请你上台合唱', '{n} invites you to sing along'], sing_along: ['上台合唱', 'Sing along'], recordings: ['我的录音', 'My recordings'],
+  queue_title: ['点歌', 'Requests'], ask_song: ['点一首歌', 'Ask for a song'], empty_queue: ['还没有人点歌，来第一首', 'Nobody has asked for a song yet. Be first'],
+  next_up: ['下一首', 'Next'], in_minutes: ['约 {n} 分钟', '≈ {n} min'], soon: ['马上', 'soon'], held_place: ['保留位置', 'place kept'], take_back: ['取消', 'Take back'],
+  sing_it: ['唱这首', 'Sing it'], skip_it: ['跳过', 'Skip'], undo_skip: ['撤销跳过', 'Undo skip'], earlier_up: ['提前', 'Earlier'], keep_place: ['保留', 'Hold'],
+  release_place: ['恢复', 'Release'], bumped: ['已提前', 'moved up'], bump_for: ['提前：{n} 金币 {yuan}', 'Move up: {n} coins {yuan}'],
+  bump_unknown: ['还不知道有没有扣币。再按一次就会查询，不会重复扣', 'It is not known yet whether this was paid. Press again to ask; you are not charged twice'],
+  bumps_left: ['今晚还可提前 {n} 次', '{n} earlier places left'], bumps_gone: ['提前名额已售完', 'Earlier places are sold out'],
+  bump_price: ['提前一首的价格（金币，0 为不卖）', 'Price of an earlier place (coins, 0: none)'], bump_limit: ['每场次数', 'Places a show'], save: ['保存', 'Save'],
+  free_left: ['剩 {n} 个', '{n} left'], send_free: ['送出掌声', 'Send, it is free'], tap: ['点一下，开始听', 'Tap to listen'], sound_connecting: ['声音连接中…', 'Sound is connecting…'],
+  sound_live: ['声音延迟 {n} 秒', 'Sound {n} s behind'], sound_waits: ['声音缓冲中…', 'Sound is catching up'],
+  sound_none: ['这个浏览器放不出声音，歌词照常', 'This browser cannot play the sound; the lyrics run'], sound_muted: ['已静音', 'Muted'], sound: ['声音', 'Sound'], volume: ['音量', 'Volume'],
+  voice_backing: ['伴奏 ⟷ 人声', 'Backing ⟷ voice'], mute: ['静音', 'Mute'], unmute: ['取消静音', 'Unmute'], save_data: ['省流量（48 kb/s）', 'Save data (48 kb/s)'],
+  bleed: ['麦克风听到了伴奏，请戴耳机', 'The microphone hears the backing. Use headphones'], backing: ['伴奏', 'Backing'], key: ['调', 'Key'], restart: ['从头开始', 'From the start'],
+  score: ['得分', 'Score'], line_perfect: ['很稳', 'Steady'], line_good: ['接近', 'Close'], line_off: ['有点飘', 'Wandering'],
+  search_song: ['搜索歌名、歌手、拼音', 'Search title, singer, pinyin'], no_found: ['没有找到，换个词试试', 'Nothing found. Try another word'],
 } as const satisfies Record<string, readonly [string, string]>;
 
-export type Key = keyof typeof words;
+export type Key = keyof typeof words | keyof typeof deskWords;
+const known: Partial<Record<Key, readonly [string, string]>> = { ...words };
+export const addWords = (more: typeof deskWords) => Object.assign(known, more);
 const stored = localStorage.getItem('language');
 export const language = $state({ now: stored === 'en' || (stored === null && !navigator.language.startsWith('zh')) ? 'en' : 'zh' });
 document.documentElement.lang = language.now;
@@ -42,7 +51,7 @@ export function toggleLanguage() {
   document.documentElement.lang = language.now;
 }
 export function t(key: Key, values: Record<string, string | number> = {}): string {
-  let text: string = words[key][language.now === 'zh' ? 0 : 1];
+  let text: string = known[key]?.[language.now === 'zh' ? 0 : 1] ?? key;
   for (const [name, value] of Object.entries(values)) text = text.replace(`{${name}}`, String(value));
   return text;
 }
