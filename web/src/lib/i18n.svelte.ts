@@ -3,6 +3,7 @@
 import type { deskWords } from './words.desk';
 
 const words = {
+  is_recorded: ['正在录音，发言会一起留下', 'Being recorded, chat included'],
   home: ['首页', 'Home'], studio: ['演播室', 'Studio'], channel: ['频道', 'Channel'], ops: ['运营', 'Operations'], statement: ['账单', 'Statement'], log_in: ['登录', 'Log in'],
   log_out: ['退出', 'Log out'], register: ['注册', 'Register'], handle: ['登录名', 'Log-in name'], password: ['密码', 'Password'], display_name: ['昵称', 'Display name'],
   live_now: ['正在直播', 'Live now'], live: ['直播', 'LIVE'], listening: ['{n} 人在听', '{n} listening'],
