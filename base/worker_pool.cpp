@@ -8,7 +8,7 @@ worker_pool::worker_pool(std::size_t threads, std::size_t queue_max) : queue_max
             while (true) {
                 std::unique_lock lock(mutex_);
                 ready_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
-                if (queue_.empty()) return;
+                if (stopping_ || queue_.empty()) return;  // what waits is for nobody any more
                 auto job = std::move(queue_.front());
                 queue_.pop_front();
                 lock.unlock();

@@ -46,7 +46,7 @@ awaitable<result<void>> room::welcome(member_ptr who, v1::Enter request, std::ui
         same_epoch = false;
         w.set_reload(true);
     }
-    if (asks && !same_epoch) {
+    if (asks && !same_epoch && !alone()) {
         auto gifts = co_await p_.journal.gifts_since(room_id(facts_.shown.id()), entry_seq(resume.entry_seq()), missed_max);
         if (!gifts) co_return gifts.error();
         missed = std::move(gifts->gifts);

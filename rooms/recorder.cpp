@@ -50,6 +50,7 @@ awaitable<std::int64_t> recorder::finish() {
         timer.expires_after(finish_step);
         co_await timer.async_wait(use_tuple);
     }
+    if (busy_) co_return 0;  // a worker still has the file, and closes it when it is done
     auto sung = co_await workers_.run([file = file_] {
         file->close();
         return file->samples();

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <set>
 #include <sstream>
 
 #include "base/crypto.hpp"
@@ -20,6 +21,7 @@ constexpr int page_size_default = 20, page_size_max = 100;
 constexpr int mixes_waiting_max = 64;
 constexpr std::int64_t sung_min = 5LL * 48'000;  // shorter ones are not kept
 constexpr int events_max = 5'000;
+constexpr int looks_apart_s = 60;
 
 // Columns of one_recording.sql and my_recordings.sql.
 v1::Recording recording_of(const pg::rows& r, int i) {
@@ -97,13 +99,46 @@ awaitable<void> recordings::end(performance_id performance, std::string effect) 
     if (!r->empty()) co_await mix(r->number(0, 0));
 }
 
+// Files that no recording names any more: a crash between the word and the deed.
+awaitable<void> recordings::sweep() {
+    auto kept = co_await all_.db().query(sql::recordings_kept, {});
+    if (!kept) co_return log::warn("rooms", "recordings_not_read", "err={}", log::quoted(kept.error().message));
+    std::set<std::string> names;
+    for (int i = 0; i < kept->size(); ++i) {
+        names.insert(kept->string(i, 0));
+        names.insert(fmt::format("{}-{}", kept->number(i, 1), kept->number(i, 2)));
+    }
+    std::error_code ignored;
+    for (const char* folder : {"shared", "parts", "mixing"})
+        for (const auto& file : fs::directory_iterator(root_ / folder, ignored))
+            if (!names.contains(file.path().stem().string())) fs::remove(file.path(), ignored);
+}
+
 awaitable<void> recordings::finish_left() {
-    auto left = co_await all_.db().query(sql::recordings_left, {});
-    if (!left) co_return log::warn("rooms", "recordings_not_read", "err={}", log::quoted(left.error().message));
-    for (int i = 0; i < left->size(); ++i) co_await mix(left->number(i, 0));
+    co_await sweep();
+    asio::steady_timer timer(all_.here().context);
+    for (bool first = true; !stopping_; first = false) {
+        auto left = co_await all_.db().query(sql::recordings_left, pg::with(first));
+        if (!left) log::warn("rooms", "recordings_not_read", "err={}", log::quoted(left.error().message));
+        for (int i = 0; left && i < left->size(); ++i) co_await mix(left->number(i, 0));
+        for (int i = 0; i < looks_apart_s && !stopping_; ++i) {
+            timer.expires_after(std::chrono::seconds(1));
+            co_await timer.async_wait(use_tuple);
+        }
+    }
 }
 
 awaitable<void> recordings::mix(std::int64_t id) {
+    {
+        const std::scoped_lock lock(mutex_);
+        if (!mixing_.insert(id).second) co_return;  // under way
+    }
+    co_await mix_now(id);
+    const std::scoped_lock lock(mutex_);
+    mixing_.erase(id);
+}
+
+awaitable<void> recordings::mix_now(std::int64_t id) {
     auto r = co_await all_.db().query(sql::recording_to_mix, pg::with(id));
     if (!r || r->empty()) co_return;
     const performance_id performance(r->number(0, 1));
@@ -118,14 +153,16 @@ awaitable<void> recordings::mix(std::int64_t id) {
     std::vector<std::pair<std::string, std::string>> tags{{"TITLE", r->string(0, 3)}, {"ARTIST", r->string(0, 4)}, {"PERFORMER", performers}, {"DATE", r->string(0, 9)},
                                                           {"OVATION_PERFORMANCE", std::to_string(performance.value)}, {"OVATION_SONG_HASH", r->string(0, 5)}, {"OVATION_SCORE", r->string(0, 10)}};
     if (r->boolean(0, 11)) tags.emplace_back("LICENSE", "public domain (work)");
+    const auto stem = root_ / "mixing" / std::to_string(id);
     struct outcome {
         std::string problem, pieces = "[]";
         std::int64_t length = 0;
         double lufs = 0;
     };
-    auto done = co_await mixers_.run([files, high, effect = r->string(0, 2), stem = shared_folder() / r->string(0, 12), tags] {
+    auto done = co_await mixers_.run([files, high, effect = r->string(0, 2), stem, tags]() -> outcome {
         ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), 10);  // singers go before
         outcome out;
+        try {
         std::vector<std::vector<songs::recorded_stretch>> parts;
         std::int64_t sung = 0;
         for (const auto& f : files) {
@@ -148,13 +185,28 @@ awaitable<void> recordings::mix(std::int64_t id) {
         out.pieces += "]";
         out.length = made->sound.frames();
         out.lufs = made->loudness_lufs;
+        } catch (const std::exception& failure) {
+            log::warn("rooms", "mix_threw", "err={}", log::quoted(failure.what()));
+            out.problem = "internal";
+        }
         return out;
     });
-    if (!done) co_return log::warn("rooms", "mix_waits", "recording_id={}", id);  // at the next start
+    if (!done) co_return log::warn("rooms", "mix_waits", "recording_id={}", id);  // asked again
     if (!done->problem.empty()) log::info("rooms", "mix_failed", "recording_id={} reason={}", id, done->problem);
     auto saved = co_await all_.db().query(sql::recording_mixed, pg::with(id, done->problem, done->pieces, done->length, fmt::format("{:.2f}", done->lufs)));
     if (!saved) log::warn("rooms", "mix_not_saved", "recording_id={} err={}", id, log::quoted(saved.error().message));
-    else if (saved->empty()) rename_shared(shared_folder(), r->string(0, 12), "");  // deleted meanwhile
+    std::error_code ignored;
+    if (!saved || saved->empty() || !done->problem.empty()) {  // asked again, or deleted meanwhile
+        for (const char* kind : {".opus", ".m4a"}) fs::remove(stem.string() + kind, ignored);
+        co_return;
+    }
+    // Under the token of now; it may have changed while the mix was made, and may change once more here.
+    const auto token = saved->string(0, 0);
+    fs::create_directories(shared_folder(), ignored);
+    for (const char* kind : {".opus", ".m4a"}) fs::rename(stem.string() + kind, shared_folder() / (token + kind), ignored);
+    const auto now = co_await one(id, "", {});
+    if (!now) rename_shared(shared_folder(), token, "");
+    else if (now->token() != token) rename_shared(shared_folder(), token, now->token());
 }
 
 awaitable<result<v1::Recording>> recordings::one(std::int64_t id, std::string token, user_id asker) {
@@ -198,14 +250,8 @@ awaitable<result<v1::Recording>> recordings::get(granted who, v1::GetRecordingRe
 }
 
 awaitable<result<v1::Recording>> recordings::consent(granted who, v1::SetConsentRequest request) {
-    OVATION_CO_TRY(auto before, co_await one(request.recording_id(), "", who.user()));
-    OVATION_CO_CHECK(co_await all_.db().query(sql::set_consent, pg::with(request.recording_id(), who.user(), request.consents())));
-    if (before.published() && !request.consents()) {
-        // The old link ends with the consent.
-        const auto token = crypto::random_token().substr(0, 24);
-        OVATION_CO_CHECK(co_await all_.db().query(sql::set_recording_token, pg::with(request.recording_id(), token)));
-        rename_shared(shared_folder(), before.token(), token);
-    }
+    OVATION_CO_TRY(auto r, co_await all_.db().query(sql::set_consent, pg::with(request.recording_id(), who.user(), request.consents(), crypto::random_token().substr(0, 24))));
+    if (!r.empty() && r.string(0, 0) != r.string(0, 1)) rename_shared(shared_folder(), r.string(0, 0), r.string(0, 1));
     co_return co_await one(request.recording_id(), "", who.user());
 }
 
@@ -219,6 +265,7 @@ awaitable<result<v1::Recording>> recordings::remix(granted who, v1::MixRecording
 
 awaitable<result<v1::DeleteRecordingResponse>> recordings::remove(granted, v1::DeleteRecordingRequest request) {
     OVATION_CO_TRY(auto r, co_await all_.db().query(sql::delete_recording, pg::with(request.recording_id())));
+    if (r.empty()) co_return precondition("not_ready", "This recording is not finished yet. End the song first.");
     std::error_code ignored;
     for (int i = 0; i < r.size(); ++i) {
         rename_shared(shared_folder(), r.string(i, 0), "");

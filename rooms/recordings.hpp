@@ -1,6 +1,9 @@
 // RecordingService: what was kept of a performance, mixed on a thread of its own, shared when all its singers agree.
 #pragma once
+#include <atomic>
 #include <filesystem>
+#include <mutex>
+#include <set>
 
 #include "base/cores.hpp"
 #include "base/rpc.hpp"
@@ -22,8 +25,9 @@ public:
     awaitable<void> begin(performance_id performance, user_id singer, int voice, std::string effect);
     // The performance is over and its voices are on the disk: mixes.
     awaitable<void> end(performance_id performance, std::string effect);
-    // What a crash left behind: performances that ended without a mix.
+    // What a crash left behind, and what a full mixer could not take; looks each minute until stop().
     awaitable<void> finish_left();
+    void stop() { stopping_ = true; }
 
     struct gift_target {
         user_id singer;
@@ -45,11 +49,16 @@ public:
 
 private:
     awaitable<void> mix(std::int64_t recording);
+    awaitable<void> mix_now(std::int64_t recording);
+    awaitable<void> sweep();
     awaitable<result<v1::Recording>> one(std::int64_t id, std::string token, user_id asker);
     cores& all_;
     songs::shelf& shelf_;
     std::filesystem::path root_;
     worker_pool mixers_;
+    std::atomic<bool> stopping_{false};
+    std::mutex mutex_;  // guards mixing_
+    std::set<std::int64_t> mixing_;
 };
 
 }  // namespace ovation::rooms

@@ -12,6 +12,7 @@ constexpr std::int64_t samples_per_ms = 48;
 // A label this far from where the clock has it moves the stage of those who have no media.
 constexpr std::int64_t drift_told = 200 * samples_per_ms;
 constexpr int packets_per_message_max = 6;
+constexpr std::int64_t media_time_max = 1LL << 52;  // exact in a page's numbers
 }  // namespace
 
 std::optional<std::size_t> room::seat_of(const member_ptr& who) const {
@@ -32,6 +33,7 @@ void room::give_voices(int of_singer) {
 }
 
 void room::take_stage(const member_ptr& who, std::uint64_t request_id) {
+    if (alone() && facts_.shown.show_id() == 0) facts_.shown.set_show_id(-1);  // it had been left
     if (facts_.shown.show_id() == 0) return refuse(who, request_id, precondition("room_closed", "Open the show first."));
     auto& s = seats_[host];
     // The same singer from another page: the newer one has the stage.
@@ -176,6 +178,7 @@ void room::media(const member_ptr& who, std::uint64_t request_id, v1::Media mess
     if (message.voice_size() == 0 || message.voice_size() > packets_per_message_max) return refuse(who, request_id, invalid("voice", "1 to 6 packets of 20 ms."));
     if (message.performance_id() != 0 && message.performance_id() != stage_.performance_id())
         return refuse(who, request_id, invalid("performance_id", "is not the one on stage."));
+    if (std::llabs(message.media_time()) > media_time_max) return refuse(who, request_id, invalid("media_time", "lies outside of any clock."));
     if (message.has_song_position()) {
         if (message.performance_id() == 0) return refuse(who, request_id, invalid("song_position", "belongs to a performance."));
         if (message.song_position() < position_min || message.song_position() > position_max) return refuse(who, request_id, invalid("song_position", "lies outside of any song."));

@@ -315,6 +315,7 @@ void application::parts::stop() {
     log::info("server", "stopping", "within_s={}", options.stop_within_s);
     door->stop_accepting();
     hall.stop();
+    kept.stop();
     ranking.stop();
     bumps.stop();
     std::this_thread::sleep_for(std::chrono::milliseconds(200));

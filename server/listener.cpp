@@ -36,35 +36,28 @@ http_response plain(int status, std::string text) {
     return r;
 }
 
-// Players ask for pieces: one range of bytes (RFC 9110 section 14). What cannot be read as one is answered whole.
-void cut_range(http_response& r, std::string_view asked) {
-    r.headers.emplace_back("Accept-Ranges", "bytes");
-    if (!asked.starts_with("bytes=") || asked.find(',') != std::string_view::npos) return;
+struct byte_range {
+    std::size_t first = 0, end = 0;  // end: one behind
+};
+constexpr std::size_t range_bytes_max = 1 << 20;
+// Players ask for pieces: one range of bytes (RFC 9110 section 14). What cannot be read as one is answered whole (nothing); one
+// that lies outside is empty. A longer piece than a megabyte is answered in part, and the player asks again.
+std::optional<byte_range> range_of(std::string_view asked, std::size_t size) {
+    if (!asked.starts_with("bytes=") || asked.find(',') != std::string_view::npos) return std::nullopt;
     asked.remove_prefix(6);
     const auto dash = asked.find('-');
-    if (dash == std::string_view::npos) return;
+    if (dash == std::string_view::npos) return std::nullopt;
     const auto number = [](std::string_view text) -> std::optional<std::size_t> {
         std::size_t out = 0;
         const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), out);
         return failed == std::errc() && end == text.data() + text.size() ? std::optional(out) : std::nullopt;
     };
-    const auto size = r.body.size();
-    auto first = number(asked.substr(0, dash)), last = number(asked.substr(dash + 1));
-    if (!first && !last) return;
-    if (!first) {
-        first = size - std::min(*last, size);
-        last = size - 1;
-    }
-    const auto end = std::min(last.value_or(size - 1), size - 1);
-    if (*first >= size || end < *first) {
-        r.status = 416;
-        r.headers.emplace_back("Content-Range", fmt::format("bytes */{}", size));
-        r.body.clear();
-        return;
-    }
-    r.status = 206;
-    r.headers.emplace_back("Content-Range", fmt::format("bytes {}-{}/{}", *first, end, size));
-    r.body = r.body.substr(*first, end - *first + 1);
+    const auto first = number(asked.substr(0, dash)), last = number(asked.substr(dash + 1));
+    if (!first && !last) return std::nullopt;
+    if (!first) return byte_range{size - std::min(*last, size), std::min(size, size - std::min(*last, size) + range_bytes_max)};
+    if (*first >= size || (last && *last < *first)) return byte_range{};
+    const auto end = std::min(last.value_or(size - 1), size - 1) + 1;
+    return byte_range{*first, std::min(end, *first + range_bytes_max)};
 }
 
 std::string escape_html(std::string_view raw) {
@@ -368,6 +361,7 @@ awaitable<http_response> listener::answer(const http_request& request) {
 }
 
 http_response listener::file(const http_request& request, bool pages_too) {
+    const auto asked = request.header("range");
     const auto path = percent_decode(request.path, false);
     if (!path) return plain(400, "The path cannot be read.\n");
     std::optional<fs::path> found;
@@ -384,12 +378,27 @@ http_response listener::file(const http_request& request, bool pages_too) {
     }
     if (!found) return plain(404, "There is nothing here.\n");
     std::ifstream in(*found, std::ios::binary);
-    std::ostringstream bytes;
-    bytes << in.rdbuf();
     http_response r;
     r.type = type_of(*found);
-    r.body = std::move(bytes).str();
-    if (sound) cut_range(r, request.header("range"));
+    std::error_code unreadable;
+    const auto size = sound ? static_cast<std::size_t>(fs::file_size(*found, unreadable)) : 0;
+    const auto piece = sound && !unreadable ? range_of(asked, size) : std::nullopt;
+    if (sound) r.headers.emplace_back("Accept-Ranges", "bytes");
+    if (piece && piece->first >= piece->end) {
+        r.status = 416;
+        r.headers.emplace_back("Content-Range", fmt::format("bytes */{}", size));
+    } else if (piece) {
+        r.status = 206;
+        r.headers.emplace_back("Content-Range", fmt::format("bytes {}-{}/{}", piece->first, piece->end - 1, size));
+        r.body.resize(piece->end - piece->first);
+        in.seekg(static_cast<std::streamoff>(piece->first));
+        in.read(r.body.data(), static_cast<std::streamsize>(r.body.size()));
+        r.body.resize(static_cast<std::size_t>(in.gcount()));
+    } else {
+        std::ostringstream bytes;
+        bytes << in.rdbuf();
+        r.body = std::move(bytes).str();
+    }
     auto& headers = r.headers;
     for (auto& h : std::vector<std::pair<std::string, std::string>>{{"Cache-Control", fingerprinted ? "public, max-age=31536000, immutable" : "no-cache"},
                  {"X-Content-Type-Options", "nosniff"},

@@ -104,7 +104,8 @@ void lay_backing(const rendition& of, const mix_piece& piece, pcm& to) {
 void lay_voice(const recorded_stretch& of, const mix_piece& piece, std::vector<float>& to) {
     if (of.end() <= piece.media_time || of.media_time >= piece.media_time + piece.length) return;
     const auto with = make_decoder(1);
-    decode(*with, 1, of.packets, 0, of.packets.size(), [&](std::int64_t i, const float* frame, int) {
+    const auto end = std::clamp<std::int64_t>((piece.media_time + piece.length - of.media_time) / packet_samples + 1, 0, static_cast<std::int64_t>(of.packets.size()));
+    decode(*with, 1, of.packets, 0, static_cast<std::size_t>(end), [&](std::int64_t i, const float* frame, int) {
         const auto from = of.media_time + i * packet_samples - piece.media_time;
         for (std::int64_t k = std::max<std::int64_t>(0, -from); k < packet_samples && from + k < piece.length; ++k) {
             const auto in = from + k;
@@ -207,8 +208,10 @@ result<std::int64_t> share(const mixed& of, const std::filesystem::path& stem, s
         return internal_fault("The mix could not be written.");
     }
     const auto size = static_cast<std::int64_t>(fs::file_size(half_opus, ignored) + fs::file_size(half_m4a, ignored));
-    fs::rename(half_opus, opus);
-    fs::rename(half_m4a, m4a);
+    std::error_code failed_opus, failed_m4a;
+    fs::rename(half_opus, opus, failed_opus);
+    fs::rename(half_m4a, m4a, failed_m4a);
+    if (failed_opus || failed_m4a) return internal_fault("The mix could not be put in its place.");
     return size;
 }
 

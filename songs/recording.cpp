@@ -12,6 +12,8 @@ namespace ovation::songs {
 namespace {
 constexpr int packets_a_page = 45;
 constexpr std::int64_t gap_filled_max = 10LL * 48'000;
+constexpr std::int64_t length_max = 2LL * 3'600 * 48'000;
+constexpr std::int64_t samples_a_byte = 7;  // at 56 kb/s
 constexpr std::string_view tag_media_time = "OVATION_MEDIA_TIME", tag_position = "OVATION_POSITION";
 constexpr std::size_t page_header = 27;
 
@@ -47,6 +49,7 @@ recording_writer::recording_writer(std::filesystem::path file, std::vector<std::
     std::filesystem::create_directories(file.parent_path(), ignored);
     descriptor_ = ::open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
     // Streams of one file have numbers of their own.
+    if (descriptor_ >= 0) written_ = samples_a_byte * static_cast<std::int64_t>(std::max<off_t>(0, ::lseek(descriptor_, 0, SEEK_END)));
     if (descriptor_ >= 0) serial_ = static_cast<int>(std::max<off_t>(0, ::lseek(descriptor_, 0, SEEK_END)) & 0x3fffffff) + 1;
 }
 recording_writer::~recording_writer() { close(); }
@@ -66,7 +69,7 @@ void recording_writer::end_stretch() {
 }
 
 bool recording_writer::add(std::int64_t media_time, std::int64_t position, const std::vector<std::string>& packets) {
-    if (descriptor_ < 0) return false;
+    if (descriptor_ < 0 || written_ > length_max) return false;
     const auto gap = media_time - expected_;
     if (!stream_ || std::llabs(media_time - position - offset_) > packet_samples || gap < -packet_samples || gap > gap_filled_max) {
         end_stretch();
@@ -78,6 +81,7 @@ bool recording_writer::add(std::int64_t media_time, std::int64_t position, const
             stream_->add(last_, false);
             last_ = nothing;
             expected_ += packet_samples;
+            written_ += packet_samples;
         }
     }
     for (const auto& p : packets) {
@@ -85,6 +89,7 @@ bool recording_writer::add(std::int64_t media_time, std::int64_t position, const
         last_ = p;
         expected_ += packet_samples;
         samples_ += packet_samples;
+        written_ += packet_samples;
     }
     return pending_.empty() || write();
 }

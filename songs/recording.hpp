@@ -21,6 +21,7 @@ public:
     recording_writer(const recording_writer&) = delete;
     recording_writer& operator=(const recording_writer&) = delete;
 
+    // At most two hours, filler included.
     // Packets of 20 ms; media time (the room's) and song position of the first sample, 48 kHz. False: the disk takes no more.
     bool add(std::int64_t media_time, std::int64_t position, const std::vector<std::string>& packets);
     bool close();
@@ -37,6 +38,7 @@ private:
     int descriptor_ = -1;
     int serial_ = 1;
     std::int64_t expected_ = 0, offset_ = 0, samples_ = 0;
+    std::int64_t written_ = 0;  // samples, filler included, of this writer; bytes of the file before it stand for theirs
 };
 
 struct recorded_stretch {

@@ -3,4 +3,4 @@ select (q.at + l.media_time - m.media_time)::bigint, l.song_position, l.kind, l.
 from rooms.recording r join rooms.timeline l on l.performance_id = r.performance_id
 cross join lateral jsonb_to_recordset(r.pieces) as q (at bigint, length bigint, "mediaTime" bigint, position bigint)
 cross join lateral (select q."mediaTime" as media_time) m
-where r.id = $1 and l.media_time >= m.media_time and l.media_time <= m.media_time + q.length order by 1, l.id limit $2
+where r.id = $1 and l.media_time >= m.media_time and l.media_time < m.media_time + q.length order by 1, l.id limit $2

@@ -1,1 +1,1 @@
-update rooms.recording set state = case when $2 = '' then 'ready' else 'failed' end, problem = $2, pieces = $3::jsonb, duration_samples = $4, loudness_lufs = $5::double precision where id = $1 and state = 'mixing' returning id
+update rooms.recording set state = case when $2 = '' then 'ready' else 'failed' end, problem = $2, pieces = $3::jsonb, duration_samples = $4, loudness_lufs = $5::double precision where id = $1 and state = 'mixing' returning token

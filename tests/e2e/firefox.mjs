@@ -52,7 +52,7 @@ export async function startPulse() {
 }
 
 export async function startFirefox(env) {
-  const browser = await puppeteer.launch({ browser: 'firefox', executablePath: '/usr/bin/firefox-esr', headless: true, env: { ...process.env, ...env }, extraPrefsFirefox: prefs, defaultViewport: { width: 1440, height: 900 } });
+  const browser = await puppeteer.launch({ browser: 'firefox', executablePath: '/usr/bin/firefox-esr', headless: true, protocolTimeout: 60_000, env: { ...process.env, ...env }, extraPrefsFirefox: prefs, defaultViewport: { width: 1440, height: 900 } });
   return {
     // A page with the taps in it.
     async open(at) {
@@ -62,6 +62,10 @@ export async function startFirefox(env) {
       await page.goto(at);
       return page;
     },
-    close: () => browser.close(),
+    // Also when it does not answer any more.
+    async close() {
+      await Promise.race([browser.close(), new Promise((done) => setTimeout(done, 5_000))]);
+      browser.process()?.kill('SIGKILL');
+    },
   };
 }

@@ -8,11 +8,19 @@ import { inStep, lyricsFollow, startStudio } from './studio.mjs';
 const live = '[data-testid=sound][data-state=live]';
 let pulse, studio, firefox;
 const problems = [];
-const open = async (name) => {
+// Now and then this Firefox freezes while it starts its sound on a busy machine; a second one is asked, once.
+const open = async (name, again = 1) => {
   const page = await firefox.open(studio.roomUrl);
   page.on('pageerror', (e) => problems.push(`${name}: ${e.message}`));
   studio.pages[name] = page;
-  await page.waitForSelector(live);
+  try {
+    await page.waitForSelector(live);
+  } catch (late) {
+    if (again === 0) throw late;
+    await firefox.close();
+    firefox = await startFirefox(pulse.env);
+    await open(name, again - 1);
+  }
 };
 
 before(async () => {

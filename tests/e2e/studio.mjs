@@ -135,6 +135,10 @@ export function findPieces(heard, sung) {
 // The listener hears microphone sample m together with the backing that the singer heard at m: both have the same lag.
 export async function inStep(pages, listener, what, again = 2) {
   const [heard, sung] = await Promise.all([tap(pages[listener], 'player', 3), tap(pages.singer, 'studio', 8)]);
+  if (heard.gaps + sung.gaps > 0 && again > 0) {
+    await sleep(4_000); // foreign work on the machine: taken again, not judged
+    return inStep(pages, listener, what, again - 1);
+  }
   assert.equal(heard.gaps + sung.gaps, 0, 'nothing of the recordings is lost');
   const pieces = findPieces(heard, sung);
   const judged = pieces.length;

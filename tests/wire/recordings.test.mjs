@@ -112,6 +112,7 @@ test('a song with chat and a gift is kept, mixed and private', async () => {
   await singing;
   const before = await mine();
   assert.equal(before[0].state, 'RECORDING_STATE_RECORDING');
+  await assert.rejects(server.rpc('RecordingService/DeleteRecording', { recordingId: before[0].id }, { token }), /not finished/);
   assert.equal(await ask(singer, { controlSong: { action: 'ACTION_STOP' } }), 'done');
   kept = await settled();
   assert.equal(kept.state, 'RECORDING_STATE_READY', kept.problem);
@@ -192,6 +193,19 @@ test('another dress is mixed again; withdrawn, the old link ends', async () => {
   assert.equal((await fetch(`${server.url}/recordings/${kept.token}.opus`)).status, 404);
   assert.equal((await fetch(`${server.url}/recordings/${back.token}.opus`)).status, 200);
   await assert.rejects(server.rpc('RecordingService/GetRecording', { token: back.token }, { token: audience }));
+});
+
+test('withdrawn while it is mixed again: the old link is over all the same', async () => {
+  const was = await server.rpc('RecordingService/SetConsent', { recordingId: kept.id, consents: true }, { token });
+  assert.equal((await fetch(`${server.url}/recordings/${was.token}.opus`)).status, 200);
+  await server.rpc('RecordingService/MixRecording', { recordingId: kept.id, effect: 'hall' }, { token });
+  const now = await server.rpc('RecordingService/SetConsent', { recordingId: kept.id, consents: false }, { token });
+  assert.notEqual(now.token, was.token);
+  const done = await settled(kept.id);
+  assert.equal(done.token, now.token);
+  await until(async () => (await fetch(`${server.url}/recordings/${now.token}.opus`)).status === 200, 5_000, 'the mix lies under its new name');
+  assert.equal((await fetch(`${server.url}/recordings/${was.token}.opus`)).status, 404);
+  assert.deepEqual((await fs.readdir(path.join(server.base, 'recordings', 'shared'))).sort(), [`${now.token}.m4a`, `${now.token}.opus`]);
 });
 
 test('a server that is killed loses less than a second, and goes on in the same recording', async () => {

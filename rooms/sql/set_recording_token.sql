@@ -1,1 +1,0 @@
-update rooms.recording set token = $2 where id = $1
