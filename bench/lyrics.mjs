@@ -93,8 +93,9 @@ class Context {
 }
 class WorkletNode extends Node {
   port = new Port();
-  constructor() {
+  constructor(_, name) {
     super();
+    if (name !== 'player') return; // the voice's dress: not asked where it is
     const made = (world.processor = new world.Worklet());
     this.port.peer = made.port;
     // The page hears of the worklet when its thread is free.
@@ -141,7 +142,7 @@ function standIns() {
   stand('AudioDecoder', Decoder);
   stand('EncodedAudioChunk', class { constructor(x) { this.data = x.data; } });
   stand('AudioWorkletProcessor', class { port = new Port(); });
-  stand('registerProcessor', (_, of) => (world.Worklet = of));
+  stand('registerProcessor', (name, of) => name === 'player' && (world.Worklet = of));
 }
 
 // ---- singer and server: one performance with a pause, a seek and talk ----
