@@ -158,6 +158,7 @@ private:
     [[nodiscard]] int voices_of_song() const;
     void media(const member_ptr& who, std::uint64_t request_id, v1::Media message);
     void publish_media(std::vector<v1::Media> messages);
+    void tell_apart(const member_ptr& who, std::int64_t now_ms);
 
     // stage.cpp
     void take_stage(const member_ptr& who, std::uint64_t request_id);

@@ -190,7 +190,9 @@ void room::media(const member_ptr& who, std::uint64_t request_id, v1::Media mess
     message.clear_backing();
     message.clear_rendition();
     if (message.has_song_position() && s.scoring) s.scoring->feed(message.song_position(), message);
-    if (!timeline_.place(message, *at, now)) return;
+    const bool placed = timeline_.place(message, *at, now);
+    if (*at != timeline_.lead()) tell_apart(who, now);
+    if (!placed) return;
     if (message.has_song_position() && s.keeping) s.keeping->feed(message);
     if (message.has_song_position() && timeline_.lead() == *at && now >= still_until_ms_) {
         const bool jumped = stage_.state() != v1::Stage::STATE_PLAYING || std::llabs(message.song_position() - position_now()) > drift_told;
@@ -200,6 +202,17 @@ void room::media(const member_ptr& who, std::uint64_t request_id, v1::Media mess
         if (jumped) publish_stage();
     }
     publish_media(timeline_.pass(std::move(message), *at, both_sit(), now));
+}
+
+// A page whose sound has stalled, or begun late, lies behind for the rest of the song unless it is told.
+void room::tell_apart(const member_ptr& who, std::int64_t now) {
+    const auto behind = timeline_.apart(now);
+    if (!behind) return;
+    log::info("rooms", "duet_apart", "room_id={} user_id={} behind_ms={}", facts_.shown.id(), who->who.user.value, *behind / 48);
+    v1::ServerFrame f;
+    f.mutable_seat_timing()->set_performance_id(stage_.performance_id());
+    f.mutable_seat_timing()->set_behind(*behind);
+    reply(who, std::move(f));
 }
 
 void room::publish_media(std::vector<v1::Media> messages) {

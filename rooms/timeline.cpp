@@ -7,6 +7,7 @@ namespace ovation::rooms {
 namespace {
 constexpr std::int64_t samples_per_ms = 48;
 constexpr std::int64_t jump = packet_length;                    // a label further off than this begins a new segment
+constexpr std::size_t judged_by = 32;                           // messages: two seconds
 constexpr std::int64_t apart_max = 1'000 * samples_per_ms;      // a second singer further away than this is elsewhere in the song
 }  // namespace
 
@@ -18,6 +19,7 @@ void timeline::expect_both(std::int64_t until_ms) {
     expected_until_ms_ = until_ms;
     released_ = INT64_MIN;
     waiting_.clear();
+    behind_.clear();
     for (auto& s : seats_) s.covered = INT64_MIN;
 }
 
@@ -42,9 +44,12 @@ bool timeline::place(v1::Media& m, std::size_t seat, std::int64_t now) {
             song_at_ = song_at;
             song_performance_ = m.performance_id();
         } else {
+            const auto& lead = seats_[lead_];
+            if (now >= expected_until_ms_) behind_.push_back(lead.covered + (now - lead.sung_at_ms) * samples_per_ms - m.song_position() - length_of(m));
             at = m.song_position() + *song_at_;
             if (std::llabs(at - here) > apart_max) return false;
             s.shift = at - m.media_time();
+            if (seat == 0) behind_.clear();
             if (seat == 0) lead_ = 0;  // the room's singer leads as soon as they are there; the song stays where it is
         }
         s.sung_at_ms = now;
@@ -88,6 +93,17 @@ std::vector<v1::Media> timeline::due(bool both_sit, std::int64_t now) {
         waiting_.pop_front();
     }
     return out;
+}
+
+std::optional<std::int64_t> timeline::apart(std::int64_t now) {
+    if (behind_.size() < judged_by) return std::nullopt;
+    const auto middle = behind_.begin() + judged_by / 2;
+    std::ranges::nth_element(behind_, middle);
+    const auto found = *middle;
+    behind_.clear();
+    if (std::llabs(found) <= limits::duet_apart_ms * samples_per_ms || now < told_until_ms_) return std::nullopt;
+    told_until_ms_ = now + limits::duet_told_every_ms;
+    return found;
 }
 
 std::optional<std::int64_t> timeline::next_due_ms() const {

@@ -43,6 +43,9 @@ public:
     };
     [[nodiscard]] std::optional<moment> newest() const { return song_at_ ? std::optional(moment{end_, end_ - *song_at_}) : std::nullopt; }
     [[nodiscard]] std::optional<moment> at_position(std::int64_t position) const { return song_at_ ? std::optional(moment{position + *song_at_, position}) : std::nullopt; }
+    // How far the second singer's voice comes behind the lead's of late, in samples, when it is too far for holding: once
+    // every four seconds at most, so that what was sent before they moved is not told again.
+    std::optional<std::int64_t> apart(std::int64_t now_ms);
     // When to ask again; nothing waits: none.
     [[nodiscard]] std::optional<std::int64_t> next_due_ms() const;
     [[nodiscard]] std::size_t lead() const { return lead_; }
@@ -71,6 +74,8 @@ private:
     std::int64_t released_ = INT64_MIN;    // song position up to which the lead's voice has gone out alone
     std::int64_t expected_until_ms_ = 0;
     std::deque<waiting> waiting_;          // by end
+    std::vector<std::int64_t> behind_;     // of the second singer's last messages, in samples
+    std::int64_t told_until_ms_ = 0;
 };
 
 }  // namespace ovation::rooms

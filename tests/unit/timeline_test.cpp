@@ -171,3 +171,32 @@ TEST_CASE("timeline: a label from elsewhere in the song is not laid over the one
     REQUIRE(t.place(now_leads, 1, 1'140));
     CHECK((now_leads.flags() & rooms::media_accompanies) == 0);
 }
+
+TEST_CASE("timeline: a second singer who keeps coming too late, or too early, is told by how much") {
+    const auto told = [](std::int64_t lead_late, std::int64_t late, std::int64_t jitter) {
+        timeline t;
+        std::vector<std::int64_t> out;
+        for (std::int64_t now = 0, k[2] = {0, 0}; now < 10'000; now += 5)
+            for (const std::size_t seat : {0U, 1U}) {
+                const auto due = (k[seat] + 1) * 60 + (seat == 0 ? lead_late : late + (k[seat] % 2 == 0 ? jitter : -jitter));
+                if (due > now) continue;
+                auto m = message(k[seat] * 2'880, k[seat] * 2'880);
+                ++k[seat];
+                if (t.place(m, seat, now)) (void)t.pass(std::move(m), seat, true, now);
+                if (seat == 0) continue;
+                if (const auto behind = t.apart(now)) out.push_back(*behind / ms);
+            }
+        return out;
+    };
+    CHECK(told(40, 40 + limits::duet_apart_ms - 5, 0).empty());
+    CHECK(told(40, 40 + limits::duet_apart_ms - 60, 40).empty());
+    for (const std::int64_t off : {std::int64_t{limits::duet_apart_ms + 10}, std::int64_t{700}, std::int64_t{3'000}}) {
+        const auto late = told(0, off, 0);
+        REQUIRE(!late.empty());
+        for (const auto b : late) CHECK(std::llabs(b - off) <= 10);
+        CHECK(late.size() <= 10'000 / limits::duet_told_every_ms + 1);
+    }
+    const auto early = told(600, 100, 0);
+    REQUIRE(!early.empty());
+    CHECK(std::llabs(early.front() + 500) <= 10);
+}

@@ -45,6 +45,7 @@ class Page {
   media = [];
   frames = [];
   scores = [];
+  timing = []; // ms
   waiting = new Map();
   next = 1n;
   async read() {
@@ -55,6 +56,7 @@ class Page {
       if (m.body.case === 'media') this.media.push(m.body.value);
       if (m.body.case === 'stage') this.stage = m.body.value;
       if (m.body.case === 'scoreTotal') this.scores.push(m.body.value);
+      if (m.body.case === 'seatTiming') this.timing.push(Number(m.body.value.behind) / 48);
       this.waiting.get(m.requestId)?.(m.body);
       this.waiting.delete(m.requestId);
     }
@@ -312,6 +314,22 @@ describe('a duet', () => {
     assert.ok(early.media.slice(from).every((m) => m.songPosition < 10n * 48_000n), 'only the new place is heard');
     oneClock(early.media.slice(from), 'from the start');
     early.media.splice(0, from);
+  });
+  test('a guest whose voice keeps coming too late is told by how much, and is heard again once moved', async () => {
+    await guest.silence();
+    guest.sing({ began, lateMs: 630 });
+    await until(() => guest.timing.length > 0, 10_000, 'the guest is told');
+    assert.ok(Math.abs(guest.timing[0] - 600) < 100, `by ${guest.timing[0]} ms`);
+    await guest.silence();
+    const from = early.media.length;
+    guest.sing({ began: began - guest.timing[0], lateMs: 630 });
+    await early.hears('singer2', 20, from);
+    oneClock(early.media.slice(from), 'after the move');
+    await guest.silence();
+    assert.deepEqual([guest.timing.length, singer.timing.length], [1, 0], 'once, and only the guest');
+    early.media.splice(0, from);
+    guest.sing({ began, lateMs: 120 });
+    await early.hears('singer2', 5);
   });
   test('who is muted is not heard', async () => {
     await singer.does('arrangeSeat', { action: seat('MUTE'), userId: ids.singer2 });

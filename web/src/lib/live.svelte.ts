@@ -48,6 +48,7 @@ export class LiveRoom {
   player = $state.raw<Player | null>(null);
   onGift: (g: GiftShown) => void = () => {};
   onLive: () => void = () => {};
+  onTiming: (behind: number) => void = () => {}; // samples by which one's own voice comes behind the lead's
   onSound: (m: FromWorker) => void = () => {};
 
   private worker = new LiveWorker();
@@ -234,6 +235,7 @@ export class LiveRoom {
         this.points = { ...this.points, [String(b.value.singerId)]: b.value.points };
         if (b.value.singerId === (this.scoreOf ?? this.stage?.singerId)) this.total = b.value;
         break;
+      case 'seatTiming': this.onTiming(Number(b.value.behind)); break;
       case 'presence': this.listeners = b.value.listeners; break;
       case 'supporters': this.supporters = b.value.rows; break;
       case 'balance': this.balance = b.value.coins; break;
