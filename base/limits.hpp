@@ -1,7 +1,9 @@
 // Every limit of the wire and of the rooms, once (rules.md section 10, design.md section 4).
 #pragma once
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 #include "base/rate_limiter.hpp"
 
@@ -52,6 +54,7 @@ inline constexpr std::int64_t clock_jump_ms = 5'000;       // a publisher's cloc
 inline constexpr std::int64_t history_ms = 600'000;
 inline constexpr std::size_t history_events_max = 4'096;
 inline constexpr std::size_t sends_per_slice = 256;
+inline constexpr std::array<std::string_view, 5> scenes{"dusk", "garden", "lanterns", "sea", "snow"};  // behind the singer
 
 inline constexpr std::int64_t gift_key_past_ms = 7LL * 24 * 3600 * 1000;
 inline constexpr std::int64_t gift_key_future_ms = 3600 * 1000;

@@ -24,6 +24,25 @@ void head(std::string& out, std::string_view& last, std::string_view name, std::
 }
 }  // namespace
 
+histogram::counts histogram::now() const {
+    counts out{};
+    for (std::size_t i = 0; i < buckets_.size(); ++i) out[i] = buckets_[i].load(std::memory_order_relaxed);
+    return out;
+}
+double histogram::quantile(const counts& before, const counts& after, double q) {
+    std::uint64_t total = 0;
+    for (std::size_t i = 0; i < after.size(); ++i) total += after[i] - before[i];
+    if (total == 0) return 0;
+    double left = q * static_cast<double>(total);
+    for (std::size_t i = 0; i < bounds.size(); ++i) {
+        const auto here = static_cast<double>(after[i] - before[i]);
+        const double low = i == 0 ? 0 : bounds[i - 1];
+        if (left <= here) return low + (bounds[i] - low) * left / here;
+        left -= here;
+    }
+    return bounds.back();
+}
+
 void histogram::write(std::string& out, std::string_view name) const {
     std::uint64_t total = 0;
     for (std::size_t i = 0; i < buckets_.size(); ++i) {

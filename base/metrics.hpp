@@ -41,6 +41,10 @@ public:
         buckets_[i].fetch_add(1, std::memory_order_relaxed);
         sum_us_.fetch_add(static_cast<std::uint64_t>(seconds * 1e6), std::memory_order_relaxed);
     }
+    using counts = std::array<std::uint64_t, bounds.size() + 1>;
+    [[nodiscard]] counts now() const;
+    // The share `q` of what came between two looks lies below this many seconds, by interpolation; nothing came: 0.
+    static double quantile(const counts& before, const counts& after, double q);
     void write(std::string& out, std::string_view name) const;
 
 private:

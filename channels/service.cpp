@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/limits.hpp"
 #include "base/text.hpp"
 #include "channels/sql.hpp"
 #include "ledger/routes.hpp"
@@ -64,7 +65,7 @@ void service::register_with(rpc_table& table, access_gate& gate) {
 awaitable<result<v1::Channel>> service::create(granted who, v1::CreateChannelRequest request) {
     const auto length = text::characters(request.name());
     if (!length || *length < 1 || *length > 60 || text::has_control(request.name())) co_return invalid("name", "a channel's name has 1 to 60 characters.");
-    if (request.theme().size() > 20) co_return invalid("theme", "at most 20 bytes.");
+    if (!request.theme().empty() && std::ranges::find(limits::scenes, request.theme()) == limits::scenes.end()) co_return invalid("theme", "one of dusk, garden, lanterns, sea, snow.");
     const auto preset = request.preset().empty() ? std::string("ovation-default") : request.preset();
     if (std::ranges::find(ledger::preset_names(), preset) == ledger::preset_names().end()) co_return invalid("preset", "there is no such split preset.");
     OVATION_CO_TRY(auto r, co_await cores_.db().query(sql::create_channel, pg::with(who.user(), request.name(), request.theme().empty() ? std::string("dusk") : request.theme(), preset)));

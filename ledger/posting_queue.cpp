@@ -70,6 +70,7 @@ posting_queue::posting_queue(queue_options options, const clock_source& clock, m
       clock_(clock),
       wake_(context_),
       posted_(registry.make_counter("ovation_ledger_posted_total", "Commands posted.")),
+      gifts_(registry.make_counter("ovation_ledger_gifts_total", "Gifts posted.")),
       refused_(registry.make_counter("ovation_ledger_refused_total", "Commands refused by the ledger.")),
       replayed_(registry.make_counter("ovation_ledger_replayed_total", "Commands answered from their key.")),
       batches_(registry.make_counter("ovation_ledger_batches_total", "Group commits.")),
@@ -346,6 +347,7 @@ void posting_queue::deliver(batch& work, std::vector<outcome>& outcomes) {
         else refused_.add();
         if (o.state != status::posted && o.state != status::replayed) continue;
         head = std::max(head, o.seq);
+        if (o.state == status::posted && std::holds_alternative<gift_command>(work[i].command)) gifts_.add();
         if (const auto* g = std::get_if<gift_command>(&work[i].command)) gifts.push_back({o.seq, o.state == status::replayed, g, &o});
     }
     std::ranges::sort(gifts, {}, &committed_gift::seq);

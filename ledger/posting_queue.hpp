@@ -90,6 +90,7 @@ private:
     std::int64_t tended_ms_ = 0;
 
     counter& posted_;
+    counter& gifts_;
     counter& refused_;
     counter& replayed_;
     counter& batches_;

@@ -30,6 +30,9 @@ v1::Room room::snapshot() const {
     out.set_listeners(static_cast<std::int32_t>(members_.size()));
     out.set_song_id(stage_.song_id());
     out.set_song_title(stage_.song_title());
+    out.set_playing(stage_.state() == v1::Stage::STATE_PLAYING);
+    out.set_song_position(position_now());
+    out.set_server_time_ms(p_.clock.now_ms());
     out.clear_helper_ids();
     for (const auto h : facts_.helpers) out.add_helper_ids(h.value);
     return out;

@@ -1,8 +1,12 @@
 #include "rooms/service.hpp"
 
+#include <algorithm>
+#include <ranges>
+
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "rooms/sql.hpp"
+#include "songs/encoding.hpp"
 
 namespace ovation::rooms {
 namespace {
@@ -24,6 +28,12 @@ v1::Room room_of(const pg::rows& r, int i) {
     out.set_bump_price_coins(r.number(i, 11));
     out.set_bumps_per_show(static_cast<std::int32_t>(r.number(i, 12)));
     return out;
+}
+
+// Every word of the search is found in what the room's card shows.
+bool names_all(const v1::Room& r, std::string_view words) {
+    const auto shown = songs::search_text(r.name(), r.song_title()) + ' ' + songs::search_text(r.singer_name(), r.channel_name());
+    return std::ranges::all_of(std::views::split(words, ' '), [&](const auto& word) { return shown.find(std::string_view(word.begin(), word.end())) != std::string::npos; });
 }
 }  // namespace
 
@@ -59,9 +69,12 @@ awaitable<result<v1::Room>> service::create(granted, v1::CreateRoomRequest reque
     co_return co_await snapshot(room_id(r.number(0, 0)));
 }
 
-awaitable<result<v1::ListRoomsResponse>> service::list_live(granted, v1::ListLiveRoomsRequest) {
+awaitable<result<v1::ListRoomsResponse>> service::list_live(granted, v1::ListLiveRoomsRequest request) {
+    if (request.search().size() > 200) co_return invalid("search", "at most 200 bytes.");
     v1::ListRoomsResponse out;
-    for (auto& r : co_await hall_.live_rooms()) *out.add_rooms() = std::move(r);
+    const auto wanted = songs::search_form(request.search());
+    for (auto& r : co_await hall_.live_rooms())
+        if (wanted.empty() || names_all(r, wanted)) *out.add_rooms() = std::move(r);
     co_return out;
 }
 

@@ -20,6 +20,7 @@
 #include "server/listener.hpp"
 #include "server/schema.hpp"
 #include "server/sql.hpp"
+#include "server/trends.hpp"
 #include "songs/rendition.hpp"
 #include "songs/service.hpp"
 
@@ -148,7 +149,7 @@ struct wallets_of_ledger final : rooms::wallet_view {
     ledger::service& ledger;
 };
 
-awaitable<result<v1::GetLiveTotalsResponse>> live_totals(cores& all, rooms::hall& hall, std::string zone) {
+awaitable<result<v1::GetLiveTotalsResponse>> live_totals(cores& all, rooms::hall& hall, const trends& hour, std::string zone) {
     v1::GetLiveTotalsResponse out;
     for (const auto& r : co_await hall.live_rooms()) {
         out.set_live_rooms(out.live_rooms() + 1);
@@ -159,6 +160,7 @@ awaitable<result<v1::GetLiveTotalsResponse>> live_totals(cores& all, rooms::hall
     out.set_coins_today(r.number(0, 1));
     out.set_top_ups_today(r.number(0, 2));
     out.set_top_up_minor_today(r.number(0, 3));
+    hour.read(out);
     co_return out;
 }
 }  // namespace
@@ -191,6 +193,7 @@ struct application::parts {
           hall({all, clock, registry, &frame_for, contracts, journal, gift_counter, bump_counter, supporters, wallets, shelf, sound_workers, kept, read_words(options.words_file)}),
           room_service(all, hall),
           song_service(all),
+          hour(all.at(0).context, clock, registry),
           payment_service({all, queue, clock, options.demo ? options.sandbox_key : std::string(), factor()}) {
         stage_routes.hall = &hall;
         stage_routes.kept = &kept;
@@ -229,6 +232,7 @@ struct application::parts {
     rooms::hall hall;
     rooms::service room_service;
     songs::service song_service;
+    trends hour;
     payments::service payment_service;
     rpc_table table;
     access_gate gate;
@@ -283,7 +287,7 @@ void application::parts::wire() {
     song_service.register_with(table);
     payment_service.register_with(table, gate);
     table.add<v1::GetLiveTotalsRequest, v1::GetLiveTotalsResponse>("/ovation.v1.OpsService/GetLiveTotals",
-                                                                   [this](granted, v1::GetLiveTotalsRequest) { return live_totals(all, hall, options.time_zone); });
+                                                                   [this](granted, v1::GetLiveTotalsRequest) { return live_totals(all, hall, hour, options.time_zone); });
     rpc = std::make_unique<connect_router>(connect_router::parts{table, gate, *people, clock, registry, origins});
     live = std::make_unique<live_parts>(live_parts{all, hall, *people, clock, {}, registry.make_counter("ovation_live_opened_total", "Sockets that entered a room."),
                                                    registry.make_counter("ovation_live_refused_total", "Live commands refused for their rate."), factor()});
@@ -307,6 +311,7 @@ void application::parts::start_tasks() {
     asio::post(all.at(0).context, [this] { all.at(0).tasks.spawn("recordings_left", kept.finish_left()); });
     asio::post(all.at(0).context, [this] { all.at(0).tasks.spawn("boards", ranking.run()); });
     asio::post(all.at(0).context, [this] { all.at(0).tasks.spawn("bumps", bumps.run()); });
+    asio::post(all.at(0).context, [this] { hour.start(); });
     door->start();
 }
 

@@ -143,7 +143,7 @@ awaitable<result<song_id>> import_one(pg::pool& db, fs::path file, import_option
     if (!google::protobuf::util::MessageToJsonString(lyrics, &lyrics_json).ok()) co_return internal_fault("lyrics");
     pg::params p = pg::with(song.hash, song.title, song.artist, first_of(song.language), song.year, song.public_domain, duration);
     p.add_bytes(bytes).add(lyrics_json).add(rendition_file(song.hash, rendition_id(0, false))).add(first_of(song.genre)).add(song.edition).add(cover.string()).add(guide).add(song.format);
-    p.add(song.encoding).add(song.guessed).add(deviations_json(deviations)).add(search_text(song.title, song.artist)).add(voices).add(song.scored);
+    p.add(song.encoding).add(song.guessed).add(deviations_json(deviations)).add(search_text(song.title, song.artist)).add(voices).add(song.scored).add(song.scene);
     std::vector<pg::request> all;
     OVATION_CO_TRY(auto r, co_await db.query(sql::import_song, std::move(p)));
     const song_id id(r.number(0, 0));
@@ -182,6 +182,7 @@ result<song_file> read_song(std::string_view bytes, const std::string& format, c
     out.encoding = song.encoding;
     out.guessed = song.encoding_guessed;
     out.public_domain = song.public_domain();
+    out.scene = song.scene();
     out.lines = song.lyrics();
     out.deviations = song.deviations;
     out.notes = std::move(song);

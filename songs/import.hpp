@@ -27,7 +27,7 @@ awaitable<result<int>> import_songs(pg::pool& db, std::filesystem::path from, im
 
 // What is read from one file, whatever its format; the lyrics model is the same for all.
 struct song_file {
-    std::string title, artist, language, year, genre, edition, cover, backing, format = "ultrastar", hash, encoding;
+    std::string title, artist, language, year, genre, edition, cover, backing, format = "ultrastar", hash, encoding, scene;
     bool guessed = false, public_domain = false, scored = true;
     std::vector<v1::LyricLine> lines;
     std::vector<deviation> deviations;

@@ -27,9 +27,10 @@ v1::Song song_of(const pg::rows& r, int i) {
     out.set_scored(r.boolean(i, 14));
     out.set_encoding_guessed(r.boolean(i, 15));
     out.set_plays(r.number(i, 16));
+    out.set_scene(r.string(i, 17));
     return out;
 }
-constexpr int lyrics_column = 17;
+constexpr int lyrics_column = 18;
 
 }  // namespace
 

@@ -9,6 +9,7 @@
 #include <map>
 
 #include "base/crypto.hpp"
+#include "base/limits.hpp"
 #include "base/text.hpp"
 #include "songs/encoding.hpp"
 #include "songs/in_order.hpp"
@@ -296,6 +297,11 @@ result<void> reader::read(std::string_view text) {
 std::string ultrastar_song::header(std::string_view key) const {
     const auto at = std::ranges::find(headers, key, &std::pair<std::string, std::string>::first);
     return at == headers.end() ? std::string() : at->second;
+}
+
+std::string ultrastar_song::scene() const {
+    const auto named = header("OVATION-SCENE");
+    return std::ranges::find(limits::scenes, named) == limits::scenes.end() ? std::string() : named;
 }
 
 std::string ultrastar_song::backing_file() const {

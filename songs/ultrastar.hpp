@@ -62,6 +62,8 @@ struct ultrastar_song {
     // Hash of what scoring depends on: BPM, GAP, notes.
     [[nodiscard]] std::string content_hash() const;
     [[nodiscard]] bool public_domain() const { return header("OVATION-RIGHTS") == "public-domain"; }
+    // One of base/limits.hpp's scenes, or empty.
+    [[nodiscard]] std::string scene() const;
     // The file of the backing beside this one: the instrumental, else the audio. Empty: none.
     [[nodiscard]] std::string backing_file() const;
     [[nodiscard]] std::vector<v1::LyricLine> lyrics() const;

@@ -1,1 +1,1 @@
-select id, title, artist, language, year, duration_samples, public_domain, content_hash, backing, genre, edition, cover, guide, voices, scored, encoding_guessed, plays, lyrics from songs.song where id = $1
+select id, title, artist, language, year, duration_samples, public_domain, content_hash, backing, genre, edition, cover, guide, voices, scored, encoding_guessed, plays, scene, lyrics from songs.song where id = $1

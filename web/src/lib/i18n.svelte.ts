@@ -6,7 +6,7 @@ const words = {
   is_recorded: ['正在录音，发言会一起留下', 'Being recorded, chat included'],
   home: ['首页', 'Home'], studio: ['演播室', 'Studio'], channel: ['频道', 'Channel'], ops: ['运营', 'Operations'], statement: ['账单', 'Statement'], log_in: ['登录', 'Log in'],
   log_out: ['退出', 'Log out'], register: ['注册', 'Register'], handle: ['登录名', 'Log-in name'], password: ['密码', 'Password'], display_name: ['昵称', 'Display name'],
-  live_now: ['正在直播', 'Live now'], live: ['直播', 'LIVE'], listening: ['{n} 人在听', '{n} listening'],
+  live_now: ['正在直播', 'Live now'], search_rooms: ['歌名、歌手、房间，拼音也行', 'Song, singer or room'], singing_now: ['正在唱 · {n}', 'Now singing · {n}'], no_account: ['不登录也能听', 'No account needed'], live: ['直播', 'LIVE'], listening: ['{n} 人在听', '{n} listening'],
   nobody_live: ['还没有人开唱，稍后再来看看', 'Nobody is singing yet. Look again in a while'], enter: ['进入', 'Enter'], coming_in: ['正在进入…', 'Coming in…'],
   reconnecting: ['连接断了，正在重连（第 {n} 次）', 'Connection lost, trying again ({n})'], offline: ['没有网络。礼物没有发出，不会扣币', 'You are offline. Nothing was sent, nothing was charged'],
   singer_back: ['歌手正在回来，最多等 90 秒', 'The singer is coming back, up to 90 s'], show_over: ['演出结束了，谢谢你来听', 'The show is over. Thank you for listening'],

@@ -1,0 +1,15 @@
+// What is behind the singer when it is not dusk at the river: sky, things in it, ground. 800 × 600, the figure stands at 400.
+const sky = (from: string, to: string) => `<defs><linearGradient id="sk-${from.slice(1)}" x1="0" y1="0" x2="0" y2="1"><stop offset="0" stop-color="${from}"/><stop offset=".75" stop-color="${to}"/></linearGradient></defs><rect width="800" height="600" fill="url(#sk-${from.slice(1)})"/>`;
+const hills = (far: string, near: string) => `<path d="M0 380c110-56 220-60 350-22s280 6 450-40v282H0z" fill="${far}"/><path d="M0 452c190-46 340 8 500-14s200-22 300-14v176H0z" fill="${near}"/>`;
+// The same places each time: a scene does not flicker when it is drawn again.
+const spread = (count: number, one: (x: number, y: number, k: number) => string) => Array.from({ length: count }, (_, i) => one((i * 271 + 60) % 800, (i * 157 + 40) % 330, i)).join('');
+
+const jasmine = (x: number, y: number, s: number) => `<g transform="translate(${x} ${y}) scale(${s})"><g fill="#fffbe9"><circle r="15" cy="-17"/><circle r="15" cx="16" cy="-5"/><circle r="15" cx="10" cy="14"/><circle r="15" cx="-10" cy="14"/><circle r="15" cx="-16" cy="-5"/></g><circle r="9" fill="#ffd166"/></g>`;
+const lantern = (x: number, y: number, s: number) => `<g transform="translate(${x} ${y}) scale(${s})"><path d="M0-400V-40" stroke="#ffcf70" stroke-opacity=".5" stroke-width="3"/><ellipse rx="52" ry="40" fill="#ffcf70"/><path d="M-26-32c-14 20-14 44 0 64M26-32c14 20 14 44 0 64M0-40v80" stroke="#e08a00" stroke-width="3" fill="none" opacity=".6"/><rect x="-18" y="-48" width="36" height="10" fill="#8d2a18"/><rect x="-18" y="38" width="36" height="10" fill="#8d2a18"/><path d="M-8 48v34M0 48v44M8 48v34" stroke="#e08a00" stroke-width="4"/></g>`;
+
+export const scenes: Record<string, { back: string; rim: string }> = {
+  garden: { back: sky('#0f2f2b', '#4d9c78') + '<circle cx="400" cy="240" r="112" fill="#f6f1cf" opacity=".8"/>' + hills('#1c4d3d', '#0f2a22') + spread(11, (x, y, k) => jasmine(x, y, 0.6 + (k % 3) * 0.3)), rim: '#e9ffd9' },
+  lanterns: { back: sky('#2a0b18', '#a8323e') + '<circle cx="400" cy="250" r="120" fill="#ffb46b" opacity=".35"/>' + hills('#5c1626', '#2a0b16') + lantern(110, 150, 1) + lantern(255, 230, 0.7) + lantern(690, 130, 1.1) + lantern(560, 220, 0.75), rim: '#ffd28a' },
+  sea: { back: sky('#08243a', '#2f8fa3') + '<circle cx="400" cy="240" r="112" fill="#ffe2b0"/><rect y="352" width="800" height="248" fill="#0f4458"/><g stroke="#ffe2b0" stroke-width="4" stroke-linecap="round" opacity=".55"><path d="M330 372h140M350 390h100M318 410h70M412 410h80M362 430h80"/></g><path d="M0 470c70-26 140-26 210 0s140 26 210 0 140-26 210 0 120 22 170 4v126H0z" fill="#071a26"/>', rim: '#ffe2b0' },
+  snow: { back: sky('#20284a', '#8d9cc7') + '<circle cx="400" cy="240" r="104" fill="#f4f6ff" opacity=".85"/><path d="M0 400l120-120 90 80 130-150 120 130 100-80 130 120 110-70v290H0z" fill="#5d6b9a"/>' + hills('#aab6d8', '#1a2140') + spread(46, (x, y, k) => `<circle cx="${x}" cy="${y * 1.3}" r="${2 + (k % 3)}" fill="#fff" opacity=".9"/>`), rim: '#e7ecff' },
+};
