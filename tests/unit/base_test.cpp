@@ -2,6 +2,7 @@
 
 #include "base/config.hpp"
 #include "base/crypto.hpp"
+#include "base/metrics.hpp"
 #include "base/money.hpp"
 #include "base/rate_limiter.hpp"
 #include "base/text.hpp"
@@ -121,4 +122,18 @@ TEST_CASE("config: a wrong value names its setting, an unknown key is an error, 
     CHECK(effective(c).find("secret") == std::string::npos);
     c.words_file = "a\nport = \"1\"";
     CHECK(effective(c).find(R"(words_file = "a\nport = \"1\"")") != std::string::npos);
+}
+
+TEST_CASE("histogram: quantiles of what came between two looks") {
+    histogram h;
+    const auto before = h.now();
+    CHECK(histogram::quantile(before, h.now(), 0.99) == 0);
+    for (int i = 0; i < 90; ++i) h.observe(0.0015);
+    for (int i = 0; i < 10; ++i) h.observe(0.15);
+    const auto after = h.now();
+    CHECK(histogram::quantile(before, after, 0.45) == Approx(0.0015));
+    CHECK(histogram::quantile(before, after, 0.99) == Approx(0.19));
+    CHECK(histogram::quantile(after, h.now(), 0.5) == 0);
+    h.observe(100);
+    CHECK(histogram::quantile(after, h.now(), 0.5) == 10);
 }

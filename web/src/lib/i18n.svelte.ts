@@ -11,7 +11,7 @@ const words = {
   reconnecting: ['连接断了，正在重连（第 {n} 次）', 'Connection lost, trying again ({n})'], offline: ['没有网络。礼物没有发出，不会扣币', 'You are offline. Nothing was sent, nothing was charged'],
   singer_back: ['歌手正在回来，最多等 90 秒', 'The singer is coming back, up to 90 s'], show_over: ['演出结束了，谢谢你来听', 'The show is over. Thank you for listening'],
   not_open: ['演出还没有开始', 'The show has not begun'], no_song: ['歌手在和大家聊天', 'The singer is talking with the room'], say: ['说点什么…', 'Say something…'], send: ['发送', 'Send'],
-  room_chat: ['聊天', 'Room chat'], empty_chat: ['还没有人说话，来第一句', 'Nobody has spoken yet. Be first'], gift: ['送礼', 'Gift'], all: ['全部', 'All'], rose: ['玫瑰', 'Rose'],
+  newer: ['{n} 条新消息', '{n} new'], room_chat: ['聊天', 'Room chat'], empty_chat: ['还没有人说话，来第一句', 'Nobody has spoken yet. Be first'], gift: ['送礼', 'Gift'], all: ['全部', 'All'], rose: ['玫瑰', 'Rose'],
   bouquet: ['舞台', 'Stage'], star: ['星光', 'Star'], to: ['送给', 'To'], send_coins: ['送出 {n} 金币', 'Send {n} coins'], hold_coins: ['按住送出 {n} 金币', 'Hold to send {n} coins'],
   confirm_coins: ['再按一次，送出 {n} 金币', 'Press again to send {n} coins'], sending: ['正在送出…', 'Sending…'],
   checking: ['正在确认这份礼物，请不要重复发送', 'Checking this gift, no need to send again'], sent: ['送出 {gift}', 'sent {gift}'], quantity: ['数量', 'Quantity'],

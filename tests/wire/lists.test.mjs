@@ -1,0 +1,57 @@
+// What the first page and the operations page are told: live rooms by any word of their card, scenes, today's counts, the last hour.
+import assert from 'node:assert/strict';
+import { randomBytes, randomUUID } from 'node:crypto';
+import { after, before, test } from 'node:test';
+import { startServer, until } from './harness.mjs';
+
+let server, river, garden, ops;
+const uuid7 = () => {
+  const b = randomBytes(16);
+  b.writeUIntBE(Date.now(), 0, 6);
+  b[6] = 0x70 | (b[6] & 15);
+  b[8] = 0x80 | (b[8] & 63);
+  return b.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+};
+before(async () => {
+  server = await startServer();
+  river = await server.makeRoom({ channelName: '河畔民谣', roomName: '江边的黄昏' });
+  garden = await server.makeRoom({ channelName: 'Riverside Folk', roomName: 'In the Garden' });
+  ops = { token: await server.logIn('ops') };
+});
+after(() => server?.stop());
+
+test('live rooms are found by room, singer and channel, by pinyin and its initials, by all words of the search', async () => {
+  const found = async (search) => ((await server.rpc('RoomService/ListLiveRooms', { search })).rooms ?? []).map((r) => r.id).sort();
+  const both = [river.id, garden.id].sort();
+  for (const [search, rooms] of [['', both], ['江边', [river.id]], ['jiangbian', [river.id]], ['jbdhh', [river.id]], ['hepan', [river.id]], ['garden', [garden.id]], ['GARDEN folk', [garden.id]], ['garden jbdhh', []], ['wire singer', both]])
+    assert.deepEqual(await found(search), rooms, `“${search}”`);
+  assert.equal((await server.rpc('RoomService/ListLiveRooms', { search: 'x'.repeat(200) })).rooms, undefined);
+  await assert.rejects(server.rpc('RoomService/ListLiveRooms', { search: 'x'.repeat(201) }), (e) => e.code === 'invalid_argument');
+});
+test('a song has a scene of its own', async () => {
+  const { songs } = await server.rpc('SongService/ListSongs', {});
+  assert.deepEqual(Object.fromEntries(songs.map((s) => [s.title, s.scene])), { 送别: 'dusk', 茉莉花: 'garden', 'Auld Lang Syne': 'snow' });
+  assert.equal(river.theme, 'dusk', 'and a channel too');
+});
+test('today counts the gifts and not the other entries', async () => {
+  const listener = { token: await server.logIn('listener') };
+  const order = await server.rpc('PaymentService/CreateTopUp', { key: randomUUID(), packId: '2', provider: 'sandbox' }, listener);
+  await server.rpc('PaymentService/PaySandboxOrder', { orderId: order.orderId }, listener);
+  const give = () => server.rpc('GiftService/SendGift', { key: uuid7(), roomId: river.id, giftId: '1', quantity: 1, priceVersion: 1 }, listener);
+  const today = async () => {
+    const t = await server.rpc('OpsService/GetLiveTotals', {}, ops);
+    return [t.giftsToday ?? '0', t.topUpsToday, t.liveRooms];
+  };
+  assert.deepEqual(await today(), ['0', '1', 2]);
+  for (let i = 0; i < 3; ++i) await give();
+  assert.deepEqual(await today(), ['3', '1', 2]);
+});
+test('the last hour gets a point each ten seconds', async () => {
+  let trend = [];
+  const gifts = () => trend.reduce((sum, p) => sum + (p.giftsPerMinute ?? 0), 0);
+  await until(async () => ((trend = (await server.rpc('OpsService/GetLiveTotals', {}, ops)).trend ?? []), gifts() >= 18), 25_000, 'the three gifts are in it');
+  assert.equal(gifts(), 18, 'three in ten seconds are eighteen a minute');
+  const point = trend.find((p) => p.giftsPerMinute);
+  assert.equal(point.liveRooms, 2);
+  assert.ok(point.commitP50Us > 0 && point.commitP99Us >= point.commitP50Us && point.commitP99Us < 10_000_000, JSON.stringify(point));
+});
