@@ -23,7 +23,8 @@ std::string openssl_error() {
 
 const char* type_of(const fs::path& p) {
     static const std::map<std::string, const char*> types{{".html", "text/html; charset=utf-8"}, {".js", "text/javascript"}, {".css", "text/css"}, {".svg", "image/svg+xml"},
-                                                          {".json", "application/json"},         {".png", "image/png"},     {".ico", "image/x-icon"}, {".wasm", "application/wasm"},
+                                                          {".json", "application/json"},         {".png", "image/png"},     {".jpg", "image/jpeg"},    {".jpeg", "image/jpeg"},    {".webp", "image/webp"},
+                                                              {".ico", "image/x-icon"}, {".wasm", "application/wasm"},
                                                           {".opus", "audio/ogg"}, {".m4a", "audio/mp4"},               {".webmanifest", "application/manifest+json"}, {".woff2", "font/woff2"}};
     const auto at = types.find(p.extension().string());
     return at == types.end() ? "application/octet-stream" : at->second;

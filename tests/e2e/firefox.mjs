@@ -18,12 +18,15 @@ const prefs = {
   'network.connectivity-service.enabled': false,
 };
 
-// `env`: for the programs that are to play there.
-export async function startPulse() {
+// `wires`: more lines of its start script, to make a microphone that hears the loudspeaker. `env`: for the programs that are to
+// play there.
+export async function startPulse(wires = []) {
   const folder = await fs.mkdtemp(path.join(os.tmpdir(), 'ovation-pulse-'));
   const socket = path.join(folder, 'native');
   const env = { HOME: folder, XDG_RUNTIME_DIR: folder, PULSE_RUNTIME_PATH: folder, PULSE_SERVER: `unix:${socket}` };
-  const child = spawn('pulseaudio', ['-n', '--daemonize=no', '--use-pid-file=no', '--exit-idle-time=-1', '-L', `module-native-protocol-unix socket=${socket} auth-anonymous=1`, '-L', 'module-null-sink sink_name=nowhere rate=48000'], { env: { ...process.env, ...env, PULSE_SERVER: '' }, stdio: ['ignore', 'ignore', 'pipe'] });
+  const script = path.join(folder, 'start.pa');
+  await fs.writeFile(script, ['load-module module-null-sink sink_name=nowhere rate=48000', ...wires, `load-module module-native-protocol-unix socket=${socket} auth-anonymous=1`, ''].join('\n'));
+  const child = spawn('pulseaudio', ['-n', '--daemonize=no', '--use-pid-file=no', '--exit-idle-time=-1', '-F', script], { env: { ...process.env, ...env, PULSE_SERVER: '' }, stdio: ['ignore', 'ignore', 'pipe'] });
   let said = '';
   child.stderr.on('data', (text) => (said = (said + text).slice(-4_000)));
   const ended = new Promise((done) => child.once('exit', done));

@@ -53,6 +53,19 @@ test('a pause and a seek', async () => {
   await inStep(pages, 'early', 'after a seek');
   await inStep(pages, 'late', 'after a seek');
 });
+test('the singer opens the page anew: the song goes on where it stood', async () => {
+  const stands = async () => Number((await studio.server.rpc('RoomService/GetRoom', { roomId: studio.room.id })).songPosition);
+  const before = await stands();
+  assert.ok(before > 4 * 48_000);
+  await pages.singer.reload();
+  await pages.singer.getByTestId('open-microphone').click();
+  await pages.singer.locator('.song').waitFor();
+  await pages.singer.getByTestId('play').and(pages.singer.locator(':enabled')).click();
+  await sleep(6_500);
+  const after = await stands();
+  assert.ok(after > before + 4 * 48_000 && after < before + 60 * 48_000, `${before / 48_000} s, then ${after / 48_000} s`);
+  await inStep(pages, 'early', 'after a new page');
+});
 test('the singer’s connection is cut for 5 s', async () => {
   await studio.proxy.cut(5_000);
   await pages.early.locator('[data-testid=sound][data-state=live]').waitFor({ timeout: 20_000 });

@@ -52,9 +52,11 @@ export async function startStudio({ env = {} } = {}) {
     await server?.stop();
     await fs.rm(folder, { recursive: true, force: true });
   };
+  // A browser that only listens; that sings what is in a file; or, with a sound server's `env`, whose microphone is real.
   const launch = async (microphone) => {
-    const args = microphone ? [...flags, '--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream', `--use-file-for-fake-audio-capture=${microphone}`] : flags;
-    const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', ignoreDefaultArgs: ['--mute-audio'], args, env: { ...process.env, ...env } });
+    const real = typeof microphone === 'object' ? microphone.env : null;
+    const args = real ? [...flags, '--use-fake-ui-for-media-stream'] : microphone ? [...flags, '--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream', `--use-file-for-fake-audio-capture=${microphone}`] : flags;
+    const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', ignoreDefaultArgs: ['--mute-audio'], args, env: { ...process.env, ...env, ...real } });
     browsers.push(browser);
     return browser;
   };
@@ -96,7 +98,7 @@ export async function startStudio({ env = {} } = {}) {
     await page.getByTestId('level').waitFor();
     await page.getByRole('button', { name: `Pick a song: ${song}` }).click();
     await page.getByTestId('play').click();
-    return { server, proxy, pages, launch, open, stop, folder, roomUrl: `${server.url}/room/${room.id}` };
+    return { server, room, proxy, pages, launch, open, stop, folder, roomUrl: `${server.url}/room/${room.id}` };
   } catch (failure) {
     await stop();
     throw failure;

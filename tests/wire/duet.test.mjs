@@ -152,11 +152,11 @@ function packetsOf(bytes) {
 // A song with two parts that share no tone, and each part as a voice that keeps to it.
 const tones = [[0, 4], [2, 9]];
 const notes = (part) => Array.from({ length: beats / 8 }, (_, i) => ({ at: i * 8, length: 6, tone: tones[part][i % 2] }));
-const voiceOf = (part) => {
+const voiceOf = (part, key = 0) => {
   const x = new Float32Array((beats / 8 + 0.5) * rate);
   for (const n of notes(part))
     for (let i = 0; i < n.length * 6_000; ++i)
-      for (let h = 1; h <= 4; ++h) x[n.at * 6_000 + i] += (0.25 / h) * Math.min(1, i / 480) * Math.sin((2 * Math.PI * h * 261.6256 * 2 ** (n.tone / 12) * i) / rate);
+      for (let h = 1; h <= 4; ++h) x[n.at * 6_000 + i] += (0.25 / h) * Math.min(1, i / 480) * Math.sin((2 * Math.PI * h * 261.6256 * 2 ** ((n.tone + key) / 12) * i) / rate);
   return x;
 };
 async function makeDuet() {
@@ -165,11 +165,11 @@ async function makeDuet() {
   const text = (part) => notes(part).map((n, i) => `: ${n.at} ${n.length} ${n.tone} la${i}\n${i % 2 === 1 ? `- ${n.at + 7}\n` : ''}`).join('');
   await fs.writeFile(path.join(to, 'parts.wav'), wav(new Float32Array((beats / 8 + 1) * rate), rate));
   await fs.writeFile(path.join(to, 'parts.txt'), `#VERSION:1.0.0\n#TITLE:Two Parts\n#ARTIST:Test\n#AUDIO:parts.wav\n#BPM:120\n#OVATION-RIGHTS:public-domain\nP1\n${text(0)}P2\n${text(1)}E\n`);
-  await server.ovation('songs', 'import', to, '--keys', '0', '--media-root', server.media, '--database', server.conninfo);
+  await server.ovation('songs', 'import', to, '--keys', '0:2', '--media-root', server.media, '--database', server.conninfo);
 }
-function encoded(part) {
-  const [from, to] = [`v${part}.wav`, `v${part}.opus`].map((n) => path.join(folder, n));
-  return fs.writeFile(from, wav(voiceOf(part), rate)).then(() => {
+function encoded(part, key = 0) {
+  const [from, to] = [`v${part}_${key}.wav`, `v${part}_${key}.opus`].map((n) => path.join(folder, n));
+  return fs.writeFile(from, wav(voiceOf(part, key), rate)).then(() => {
     execFileSync('ffmpeg', ['-loglevel', 'error', '-y', '-i', from, '-c:a', 'libopus', '-b:a', '32k', '-frame_duration', '20', '-application', 'voip', to]);
     return packetsOf(readFileSync(to));
   });
@@ -425,17 +425,17 @@ describe('a duet', () => {
 describe('scores', () => {
   let singer, guest, early, packets;
   before(async () => {
-    packets = await Promise.all([0, 1].map(encoded));
+    packets = await Promise.all([0, 1].map((part) => encoded(part)));
     ({ singer, guest, early } = await duet('Two Parts'));
   });
   after(() => [singer, guest, early].forEach((p) => p.lose()));
-  const sung = async (voice) => {
-    await singer.does('pickSong', { songId: songs['Two Parts'], voice });
+  const sung = async (voice, key = 0, sounds = packets) => {
+    await singer.does('pickSong', { songId: songs['Two Parts'], voice, key });
     await guest.when((s) => s.performanceId === singer.stage.performanceId, 'the guest is told the song');
     const performance = singer.stage.performanceId;
     assert.deepEqual(singer.stage.seats.map((x) => x.voice), voice === 2 ? [2, 1] : [1, 2]);
     const began = await begin(singer, guest);
-    await Promise.all([singer.sing({ began, packets: packets[0], performance }), guest.sing({ began, packets: packets[1], performance, lateMs: 60 })]);
+    await Promise.all([singer.sing({ began, packets: sounds[0], performance }), guest.sing({ began, packets: sounds[1], performance, lateMs: 60 })]);
     await singer.does('controlSong', { action: control('STOP') });
     return performance;
   };
@@ -456,6 +456,16 @@ describe('scores', () => {
     const got = await totals(performance, 2);
     assert.ok(got[ids.singer] < 3_000 && got[ids.singer2] < 3_000, `${Object.values(got)}`);
     assert.deepEqual((await rows(performance)).map((r) => r.slice(0, 2)), [[String(ids.singer), '2'], [String(ids.singer), '2'], [String(ids.singer2), '1'], [String(ids.singer2), '1']]);
+  });
+  test('in another key: the kept takes score the same again, by both rules', async () => {
+    const performance = await sung(1, 2, await Promise.all([0, 1].map((part) => encoded(part, 2))));
+    const got = await totals(performance, 2);
+    assert.ok(got[ids.singer] >= 9_000 && got[ids.singer2] >= 9_000, `${Object.values(got)}`);
+    for (const who of ['singer', 'singer2'])
+      for (const rules of ['ovation-1', 'usdx-1']) {
+        const { stdout } = await server.ovation('songs', 'score', `take:${performance}:${ids[who]}`, String(songs['Two Parts']), '--rules', rules, '--database', server.conninfo);
+        assert.match(stdout, /equal to the stored score/, `${who} by ${rules}`);
+      }
   });
   test('who is muted is not scored', async () => {
     await singer.does('arrangeSeat', { action: seat('MUTE'), userId: ids.singer2 });

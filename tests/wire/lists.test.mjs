@@ -1,6 +1,8 @@
 // What the first page and the operations page are told: live rooms by any word of their card, scenes, today's counts, the last hour.
 import assert from 'node:assert/strict';
 import { randomBytes, randomUUID } from 'node:crypto';
+import fs from 'node:fs/promises';
+import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { startServer, until } from './harness.mjs';
 
@@ -32,6 +34,24 @@ test('a song has a scene of its own', async () => {
   const { songs } = await server.rpc('SongService/ListSongs', {});
   assert.deepEqual(Object.fromEntries(songs.map((s) => [s.title, s.scene])), { 送别: 'dusk', 茉莉花: 'garden', 'Auld Lang Syne': 'snow' });
   assert.equal(river.theme, 'dusk', 'and a channel too');
+});
+test('a song’s cover is served as the picture that it is', async () => {
+  const folder = path.join(server.base, 'covered');
+  await fs.mkdir(folder);
+  const tune = (title, cover) => `#VERSION:1.0.0\n#TITLE:${title}\n#ARTIST:Test\n#BPM:120\n#COVER:${cover}\n: 0 4 ${title.length} la\nE\n`;
+  const kinds = { png: 'image/png', jpg: 'image/jpeg', webp: 'image/webp' };
+  for (const kind of Object.keys(kinds)) {
+    await fs.writeFile(path.join(folder, `${kind}.txt`), tune(`Cover ${kind}`, `c.${kind}`));
+    await fs.writeFile(path.join(folder, `c.${kind}`), `not really ${kind}`);
+  }
+  await server.ovation('songs', 'import', folder, '--keys', '0', '--media-root', server.media, '--database', server.conninfo);
+  const { songs } = await server.rpc('SongService/ListSongs', { search: 'cover' });
+  assert.equal(songs.length, 3);
+  for (const s of songs) {
+    const r = await fetch(new URL(s.coverUrl, server.url));
+    assert.deepEqual([r.status, r.headers.get('content-type')], [200, kinds[s.title.slice(6)]]);
+    assert.equal(await r.text(), `not really ${s.title.slice(6)}`);
+  }
 });
 test('today counts the gifts and not the other entries', async () => {
   const listener = { token: await server.logIn('listener') };

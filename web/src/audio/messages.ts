@@ -54,6 +54,7 @@ export type ToStudio =
   | { t: 'song'; performance: bigint; left: Float32Array; right: Float32Array; guide: Float32Array | null }
   | { t: 'control'; playing: boolean; position?: number; atFrame?: number } // atFrame: the context's frame at which `position` sounds
   | { t: 'mix'; backing: number; guide: number; delay: number }
+  | { t: 'record'; port: MessagePort | null } // gets each captured frame too
   | { t: 'click'; at: number[] };
 export interface StudioStatus {
   t: 'status';

@@ -12,6 +12,7 @@ const fade = 240;
 
 class Studio extends AudioWorkletProcessor {
   private sink: MessagePort | null = null;
+  private recorder: MessagePort | null = null; // while the device is checked
   private left: Float32Array | null = null;
   private right: Float32Array | null = null;
   private guide: Float32Array | null = null;
@@ -35,6 +36,7 @@ class Studio extends AudioWorkletProcessor {
     super();
     this.port.onmessage = (e: MessageEvent<ToStudio>) => {
       if (e.data.t === 'sink') this.sink = e.data.port;
+      else if (e.data.t === 'record') this.recorder = e.data.port;
       else if (e.data.t === 'mix') this.gains = e.data;
       else if (e.data.t === 'click') this.clicks = e.data.at;
       else this.todo.push(e.data);
@@ -68,6 +70,7 @@ class Studio extends AudioWorkletProcessor {
       const m: Captured = { pcm, at, position: this.label, performance: this.performance, backing };
       this.sink.postMessage(m, backing ? [pcm.buffer, backing.buffer] : [pcm.buffer]);
     }
+    this.recorder?.postMessage({ at, pcm: this.frame.slice() });
     let square = 0;
     for (const v of this.frame) {
       square += v * v;
