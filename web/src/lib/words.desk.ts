@@ -46,6 +46,7 @@ export const deskWords = {
   microphone_refused: ['浏览器没有给麦克风。请在地址栏允许后再试', 'The browser gave no microphone. Allow it in the address bar and try again'],
   cannot_sing: ['这个浏览器缺少 {what}，不能开唱。可以用新版 Chrome、Edge 或 Firefox；在这里仍然可以听', 'This browser lacks {what} and cannot sing. Recent Chrome, Edge or Firefox can; you can still listen here'],
   gifts_per_minute: ['每分钟礼物', 'Gifts per minute'], commit_p99: ['提交耗时 p99', 'Commit p99'], commit_latency: ['提交耗时（毫秒）', 'Commit latency, ms'],
+  scene: ['舞台背景', 'Scene'], scene_dusk: ['江边黄昏', 'Dusk at the river'], scene_garden: ['茉莉花园', 'Jasmine garden'], scene_lanterns: ['灯笼', 'Lanterns'], scene_sea: ['海', 'Sea'], scene_snow: ['雪', 'Snow'],
   as_table: ['看表格', 'As a table'], as_chart: ['看图', 'As a chart'], time: ['时间', 'Time'], stale: ['{n} 秒前的数字', '{n} s old'],
   song_loading: ['伴奏载入中…', 'Loading the backing…'], duet: ['对唱', 'duet'],
 } as const satisfies Record<string, readonly [string, string]>;
