@@ -44,6 +44,7 @@ inline constexpr std::int64_t media_behind_extra_ms = 400;
 inline constexpr std::int64_t media_behind_ms_max = 2'500;
 inline constexpr std::size_t media_kept_for_joiner = 5;
 inline constexpr std::int64_t stage_kept_ms = 90'000;
+inline constexpr std::int64_t song_over_ms = 2'000;         // behind its last sample a song ends by itself
 inline constexpr std::size_t seats_per_stage = 2;
 inline constexpr std::int64_t duet_hold_ms = 250;          // how long one voice waits for the other
 inline constexpr std::int64_t duet_apart_ms = 150;         // voices that come further apart than this: the second singer is told to move

@@ -15,6 +15,7 @@ const run = promisify(execFile);
 const own = fileURLToPath(import.meta.url);
 const file = path.join(top, 'var/bench/stage.json');
 const live = '[data-testid=sound][data-state=live]';
+const songSeconds = 900;
 const joins = 9, loads = 5, captures = 4, blockedSeconds = 30, lossSeconds = 60, lossPages = 3;
 const sorted = (x) => [...x].sort((a, b) => a - b);
 const share = (x, of) => sorted(x)[Math.min(x.length - 1, Math.floor(x.length * of))];
@@ -99,7 +100,7 @@ async function usable(studio, browser, slower, count) {
 const losing = (percent) => `table inet lossy { chain in { type filter hook input priority 0; numgen random mod 1000 < ${percent * 10} drop; }; }`;
 async function loseNow(percent) {
   const pulse = await startPulse();
-  const studio = await startStudio({ env: pulse.env });
+  const studio = await startStudio({ env: pulse.env, seconds: songSeconds });
   try {
     const browser = await studio.launch();
     const pages = [];
@@ -160,7 +161,7 @@ async function all(wanted) {
   ]);
   if (['ear', 'blocked', 'join', 'usable'].some(wants)) {
     const pulse = await startPulse();
-    const studio = await startStudio({ env: pulse.env });
+    const studio = await startStudio({ env: pulse.env, seconds: songSeconds });
     try {
       const browser = await studio.launch();
       const ear = await studio.open(browser, 'ear', studio.roomUrl);

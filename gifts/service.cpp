@@ -43,6 +43,28 @@ v1::SendGiftResponse response(const ledger::outcome& o, std::int64_t coins) {
 }
 }  // namespace
 
+class service::under_way {
+public:
+    under_way(service& owner, uuid key) : owner_(owner), key_(key) {
+        std::scoped_lock lock(owner_.mutex_);
+        owner_.keys_.insert(key_);
+    }
+    ~under_way() {
+        std::scoped_lock lock(owner_.mutex_);
+        owner_.keys_.erase(owner_.keys_.find(key_));
+    }
+    under_way(const under_way&) = delete;
+    under_way& operator=(const under_way&) = delete;
+    static bool is(service& owner, uuid key) {
+        std::scoped_lock lock(owner.mutex_);
+        return owner.keys_.contains(key);
+    }
+
+private:
+    service& owner_;
+    uuid key_;
+};
+
 void service::register_with(rpc_table& table) {
     const std::string prefix = "/ovation.v1.GiftService/";
     bind_rpc(table, prefix + "ListGifts", *this, &service::list);
@@ -55,6 +77,17 @@ awaitable<result<void>> service::load() {
     OVATION_CO_TRY(auto loaded, co_await catalogue::load(p_.all.db()));
     std::atomic_store(&catalogue_, std::move(loaded));
     co_return result<void>{};
+}
+
+void service::keep_loading(core& on) {
+    auto timer = std::make_shared<asio::steady_timer>(on.context, std::chrono::milliseconds(reload_ms));
+    timer->async_wait([this, &on, timer](error_code failed) {
+        if (failed) return;
+        on.tasks.spawn("catalogue", [](service& self, core& where) -> awaitable<void> {
+            if (auto loaded = co_await self.load(); !loaded) log::warn("gifts", "catalogue_not_loaded", "err={}", log::quoted(loaded.error().message));
+            self.keep_loading(where);
+        }(*this, on));
+    });
 }
 
 awaitable<result<v1::ListGiftsResponse>> service::list(granted who, v1::ListGiftsRequest) {
@@ -101,6 +134,7 @@ awaitable<result<v1::SendGiftResponse>> service::send(granted who, v1::SendGiftR
     // Static checks.
     const auto key = uuid::parse(request.key());
     if (!key || key->version() != 7) co_return invalid("key", "must be a UUID version 7 that the client makes for this gift.");
+    const under_way mine(*this, *key);
     if (std::ranges::find(quantities, request.quantity()) == quantities.end()) co_return invalid("quantity", "one of 1, 10, 66, 99, 188, 520, 1314.");
     if (request.recording_id() < 0 || (request.recording_id() > 0 && request.room_id() != 0)) co_return invalid("recording_id", "names a recording; then room_id is 0.");
     const bool to_recording = request.recording_id() > 0;
@@ -117,11 +151,6 @@ awaitable<result<v1::SendGiftResponse>> service::send(granted who, v1::SendGiftR
         co_return invalid("quantity", fmt::format("one send is at most {} coins.", limits::send_cap_coins));
     const bool free = asked->price_coins == 0;
     if (const auto wait = sends_.take(who.user()); wait > 0) co_return exhausted("too_many_gifts", "Too many gifts at once. Nothing was charged; try again in a moment.", wait);
-    if (who.who().deadline_ms != 0 && p_.clock.steady_ms() >= who.who().deadline_ms) {
-        fault late = unavailable("deadline_exceeded", "The time was over before the gift was paid. Nothing was charged.");
-        late.kind = code::deadline_exceeded;
-        co_return late;
-    }
 
     if (free && to_recording) co_return invalid("gift_id", "free gifts are for shows.");
     if (free) co_return co_await send_free(std::move(who), std::move(request), *key);
@@ -156,9 +185,15 @@ awaitable<result<v1::SendGiftResponse>> service::send(granted who, v1::SendGiftR
     command.room = where;
     command.performance = route.performance;
     command.lookup_only = if_new.has_value();
+    command.deadline_ms = who.who().deadline_ms;
     command.context = std::move(context);
     OVATION_CO_TRY(const auto done, co_await p_.queue.post(std::move(command)));
-    if (done.state == ledger::status::refused_by_caller) co_return *if_new;
+    if (done.state == ledger::status::refused_by_caller && if_new) co_return *if_new;
+    if (done.state == ledger::status::refused_by_caller) {
+        fault late = unavailable("deadline_exceeded", "The time was over before the gift was paid. Nothing was charged.");
+        late.kind = code::deadline_exceeded;
+        co_return late;
+    }
     if (done.state != ledger::status::posted && done.state != ledger::status::replayed) co_return refusal(done.state);
     co_return response(done, *price_coins);
 }
@@ -167,7 +202,7 @@ awaitable<result<v1::GetGiftSendResponse>> service::get_send(granted who, v1::Ge
     const auto key = uuid::parse(request.key());
     if (!key) co_return invalid("key", "must be the UUID that the gift was sent with.");
     // In flight first: a key that is committed in between is then found below.
-    const bool waiting = p_.queue.in_flight(*key);
+    const bool waiting = under_way::is(*this, *key) || p_.queue.in_flight(*key);
     // Only the writer can say "not found"; another node would be reading behind it.
     if (!p_.queue.is_writer()) co_return unavailable("not_the_writer", "This cannot be answered at the moment. Ask again.");
     std::vector<pg::request> both;

@@ -1,6 +1,8 @@
 // GiftService: the catalogue, sending, asking after a send, boards.
 #pragma once
 #include <atomic>
+#include <mutex>
+#include <unordered_set>
 
 #include "base/cores.hpp"
 #include "base/limits.hpp"
@@ -45,6 +47,9 @@ public:
     explicit service(service_parts parts) : p_(parts), sends_(parts.clock, limits::gift_sends_per_user.times(parts.rate_factor)) {}
     void register_with(rpc_table& table);
     awaitable<result<void>> load();
+    // Prices whose time has come are in force within this time; for as long as the context runs.
+    static constexpr std::int64_t reload_ms = 10'000;
+    void keep_loading(core& on);
 
     awaitable<result<v1::ListGiftsResponse>> list(granted who, v1::ListGiftsRequest);
     awaitable<result<v1::SendGiftResponse>> send(granted who, v1::SendGiftRequest request);
@@ -62,11 +67,15 @@ public:
     awaitable<result<shown>> shown_since(room_id room, entry_seq after, int limit);
 
 private:
+    // A key from the begin of its send to its answer: not yet known to the queue, and not "not found" either.
+    class under_way;
     std::shared_ptr<const catalogue> gifts() const { return std::atomic_load(&catalogue_); }
     awaitable<result<v1::SendGiftResponse>> send_free(granted who, v1::SendGiftRequest request, uuid key);
     service_parts p_;
     std::shared_ptr<const catalogue> catalogue_;
     rate_limiter<user_id> sends_;
+    std::mutex mutex_;
+    std::unordered_multiset<uuid> keys_;
 };
 
 }  // namespace ovation::gifts

@@ -164,9 +164,11 @@ awaitable<result<v1::LogInResponse>> service::log_in(granted who, v1::LogInReque
     if (request.password().size() > 128) co_return wrong_log_in();
     OVATION_CO_TRY(auto r, co_await p_.all.db().query(sql::user_by_handle, pg::with(request.handle())));
     // An unknown name costs the same time as a wrong password.
-    static const std::string nobody = crypto::hash_password("nobody has this password");
-    auto hash = r.empty() || r.null(0, 7) ? nobody : r.string(0, 7);
-    OVATION_CO_TRY(const bool right, co_await p_.workers.run([hash = std::move(hash), password = request.password()] { return crypto::verify_password(hash, password); }));
+    auto hash = r.empty() || r.null(0, 7) ? std::string() : r.string(0, 7);
+    OVATION_CO_TRY(const bool right, co_await p_.workers.run([hash = std::move(hash), password = request.password()] {
+        static const std::string nobody = crypto::hash_password("nobody has this password");
+        return crypto::verify_password(hash.empty() ? nobody : hash, password);
+    }));
     if (!right || r.empty()) co_return wrong_log_in();
     if (r.boolean(0, 4)) co_return denied("banned", "This account is banned.");
     co_return co_await open_session(user_id(r.number(0, 0)), who.who());
@@ -262,10 +264,11 @@ awaitable<result<v1::User>> service::grant_role(granted who, v1::GrantRoleReques
     OVATION_CO_TRY(auto r, co_await p_.all.db().query(sql::grant_role, pg::with(request.user_id(), std::int64_t{1} << request.role(), request.revoke(), who.user(), request.reason())));
     if (r.empty()) co_return not_found("This account");
     // Tokens made before carry the old roles: they end, and the next refresh brings the new ones.
-    OVATION_CO_TRY(auto sessions, co_await p_.all.db().query(sql::sessions_of, pg::with(request.user_id())));
     OVATION_CO_TRY(auto user, co_await p_.all.db().query(sql::user_by_id, pg::with(request.user_id())));
-    if (request.revoke())
-        for (int i = 0; i < sessions.size(); ++i) OVATION_CO_CHECK(co_await end(user_id(request.user_id()), session_id(sessions.number(i, 0))));
+    if (request.revoke()) {
+        OVATION_CO_TRY(auto ended, co_await p_.all.db().query(sql::end_sessions_of, pg::with(request.user_id())));
+        for (int i = 0; i < ended.size(); ++i) p_.ended.end_session(user_id(request.user_id()), session_id(ended.number(i, 0)));
+    }
     co_return user_of(user, 0);
 }
 

@@ -44,6 +44,7 @@ struct gift_command {
     performance_id performance;
     // Only answers for a known key; a new one is `refused_by_caller` (price changed, room closed, key too old, …).
     bool lookup_only = false;
+    std::int64_t deadline_ms = 0;  // clock_source::steady_ms(); who has waited for longer is not paid any more, as with lookup_only. 0: none
     std::shared_ptr<command_context> context;
 };
 

@@ -157,7 +157,9 @@ posting_queue::batch posting_queue::take() {
     while (!waiting_.empty() && out.size() < options_.batch_max) {
         auto p = std::move(waiting_.front());
         waiting_.pop_front();
-        const auto* g = std::get_if<gift_command>(&p.command);
+        auto* g = std::get_if<gift_command>(&p.command);
+        // Whose time is over while it waited is not paid any more; a known key is still answered.
+        if (g && g->deadline_ms != 0 && clock_.steady_ms() >= g->deadline_ms) g->lookup_only = true;
         if (g && !seen.insert(g->key).second) twins.push_back(std::move(p));
         else out.push_back(std::move(p));
     }

@@ -79,11 +79,12 @@ awaitable<result<std::shared_ptr<room>>> hall::find(room_id id) {
     if (open && !r[4].empty()) {
         made->restore_queue(r[4].string(0, 0));
         made->restore_seat(user_id(r[4].number(0, 1)), r[4].string(0, 2), r[4].boolean(0, 3));
+        made->restore_dress(r[4].string(0, 4), r[4].boolean(0, 5));
     }
     if (open) {
         const auto& o = r[3];
         if (o.empty()) made->resume_show({});
-        else made->resume_show({performance_id(o.number(0, 0)), o.number(0, 1), o.string(0, 2), o.string(0, 3), o.boolean(0, 4), o.number(0, 5), static_cast<int>(o.number(0, 6)), o.boolean(0, 7), o.boolean(0, 8)});
+        else made->resume_show({performance_id(o.number(0, 0)), o.number(0, 1), o.string(0, 2), o.string(0, 3), o.boolean(0, 4), o.number(0, 5), static_cast<int>(o.number(0, 6)), o.boolean(0, 7), o.boolean(0, 8), o.string(0, 9), static_cast<int>(o.number(0, 10))});
     }
     if (open) made->restore_bumps(bumps);
     co_return made;

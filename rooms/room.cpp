@@ -253,6 +253,7 @@ void room::count_listening(std::int64_t now) {
 
 void room::tick(std::int64_t now) {
     count_played(now);
+    end_song_when_over();
     if (now - counted_at_ms_ >= 1'000) {
         counted_at_ms_ = now;
         count_listening(now);

@@ -108,10 +108,13 @@ public:
         std::int64_t position = 0;
         int key = 0;
         bool singer_recorded = false, guest_recorded = false;
+        std::string level = "medium";
+        int host_voice = 1;
     };
     void resume_show(left_off at);
 
     void restore_queue(const std::string& json);
+    void restore_dress(std::string effect, bool hide_score);
     void restore_seat(user_id user, std::string name, bool locked);
     // bumps.cpp; after the queue and the stage have been restored.
     void restore_bumps(const std::vector<paid_bump>& paid);
@@ -213,6 +216,8 @@ private:
     void remember(const char* kind, std::optional<timeline::moment> at, user_id user, std::int64_t entry_seq, const google::protobuf::Message& body);
     void save_timeline();
     [[nodiscard]] bool alone() const { return facts_.shown.id() < 0; }
+    void stop_song();
+    void end_song_when_over();
     void control_song(const member_ptr& who, std::uint64_t request_id, const v1::ControlSong& control);
     void publish_stage();
     [[nodiscard]] v1::Stage stage_now() const;

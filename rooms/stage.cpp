@@ -95,7 +95,7 @@ awaitable<void> room::pick_song(member_ptr who, std::uint64_t request_id, v1::Pi
     if (!song) co_return refuse(who, request_id, song.error());
     const auto changed = precondition("not_on_stage", "The stage has changed meanwhile.");
     if (seats_[host].who != who || facts_.shown.show_id() == 0) co_return refuse(who, request_id, changed);
-    auto made = co_await p_.home.db.query(sql::start_performance, pg::with(alone() ? 0 : facts_.shown.show_id(), who->who.user, request.song_id(), request.key(), seats_[guest].user ? 2 : 1));
+    auto made = co_await p_.home.db.query(sql::start_performance, pg::with(alone() ? 0 : facts_.shown.show_id(), who->who.user, request.song_id(), request.key(), seats_[guest].user ? 2 : 1, songs::name_of(*level), request.voice() == 2 ? 2 : 1));
     if (!made) co_return refuse(who, request_id, made.error());
     if (made->empty()) co_return refuse(who, request_id, not_found("This song"));
     if (seats_[host].who != who || facts_.shown.show_id() == 0) co_return refuse(who, request_id, changed);
@@ -127,8 +127,17 @@ void room::set_stage(const member_ptr& who, std::uint64_t request_id, const v1::
     if (std::ranges::find(effects, request.effect()) == effects.end()) return refuse(who, request_id, invalid("effect", "off, ktv, hall or studio."));
     stage_.set_effect(request.effect());
     stage_.set_hide_score(request.hide_score());
+    if (const auto show = facts_.shown.show_id(); show > 0)
+        spawn("save_dress", [](core& home, std::int64_t of, std::string effect, bool hide) -> awaitable<void> {
+            if (auto saved = co_await home.db.query(sql::save_dress, pg::with(of, effect, hide)); !saved) log::warn("rooms", "dress_not_saved", "show_id={} err={}", of, log::quoted(saved.error().message));
+        }(p_.home, show, request.effect(), request.hide_score()));
     publish_stage();
     done(who, request_id);
+}
+
+void room::restore_dress(std::string effect, bool hide_score) {
+    stage_.set_effect(std::move(effect));
+    stage_.set_hide_score(hide_score);
 }
 
 void room::start_takes() {
@@ -225,24 +234,33 @@ void room::control_song(const member_ptr& who, std::uint64_t request_id, const v
             set_position(control.song_position());
             if (both_sit()) stage_.set_state(v1::Stage::STATE_PAUSED);  // both begin there when `play` is said
             break;
-        case v1::ControlSong::ACTION_STOP: {
-            save_performance(true);
-            stage_.set_performance_id(0);
-            backing_.clear();
-            stage_.set_song_id(0);
-            stage_.clear_song_title();
-            stage_.clear_song_artist();
-            stage_.set_state(v1::Stage::STATE_READY);
-            licensed_song_ = false;
-            for (auto& s : seats_) s.route = {};
-            timeline_.drop_waiting();
-            set_position(0);
-            break;
-        }
+        case v1::ControlSong::ACTION_STOP: stop_song(); break;
         default: return refuse(who, request_id, invalid("action", "play, pause, seek or stop."));
     }
     publish_stage();
     done(who, request_id);
+}
+
+void room::stop_song() {
+    save_performance(true);
+    stage_.set_performance_id(0);
+    backing_.clear();
+    stage_.set_song_id(0);
+    stage_.clear_song_title();
+    stage_.clear_song_artist();
+    stage_.set_state(v1::Stage::STATE_READY);
+    licensed_song_ = false;
+    for (auto& s : seats_) s.route = {};
+    timeline_.drop_waiting();
+    set_position(0);
+}
+
+// A song that is over ends by itself: its total is told, what was kept is mixed, a bump is captured.
+void room::end_song_when_over() {
+    if (stage_.performance_id() == 0 || stage_.state() != v1::Stage::STATE_PLAYING || song_length_ <= 0) return;
+    if (position_now() < song_length_ + limits::song_over_ms * samples_per_ms) return;
+    stop_song();
+    publish_stage();
 }
 
 void room::resume_show(left_off at) {
@@ -263,14 +281,14 @@ void room::resume_show(left_off at) {
     // A recording goes on behind what it has, whatever the clock was before.
     if (at.singer_recorded || at.guest_recorded) timeline_.begin_at(p_.clock.now_ms() * samples_per_ms, p_.clock.steady_ms());
     // The lines sung before are judged no more: what was heard was in memory.
-    spawn("load_song", [](std::shared_ptr<room> self, std::int64_t of, int in_key) -> awaitable<void> {
-        auto loaded = co_await self->load_song(of, in_key, songs::score_level::medium);
+    spawn("load_song", [](std::shared_ptr<room> self, std::int64_t of, int in_key, songs::score_level level, int voice) -> awaitable<void> {
+        auto loaded = co_await self->load_song(of, in_key, level);
         if (!loaded) co_return log::warn("rooms", "song_not_loaded", "song_id={} err={}", of, log::quoted(loaded.error().message));
         if (self->stage_.song_id() != of) co_return;  // the singer was quicker
         self->set_song(std::move(*loaded));
-        self->give_voices(1);
+        self->give_voices(voice);
         self->start_takes();
-    }(shared_from_this(), at.song, at.key));
+    }(shared_from_this(), at.song, at.key, songs::level_named(at.level).value_or(songs::score_level::medium), at.host_voice));
 }
 
 void room::save_performance(bool ended) {

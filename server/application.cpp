@@ -312,6 +312,7 @@ void application::parts::start_tasks() {
     asio::post(all.at(0).context, [this] { all.at(0).tasks.spawn("boards", ranking.run()); });
     asio::post(all.at(0).context, [this] { all.at(0).tasks.spawn("bumps", bumps.run()); });
     asio::post(all.at(0).context, [this] { hour.start(); });
+    asio::post(all.at(0).context, [this] { gift_service.keep_loading(all.at(0)); });
     door->start();
 }
 

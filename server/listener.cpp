@@ -404,7 +404,7 @@ http_response listener::file(const http_request& request, bool pages_too) {
     for (auto& h : std::vector<std::pair<std::string, std::string>>{{"Cache-Control", fingerprinted ? "public, max-age=31536000, immutable" : "no-cache"},
                  {"X-Content-Type-Options", "nosniff"},
                  {"Referrer-Policy", "same-origin"},
-                 {"Content-Security-Policy", "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; style-src 'self' 'unsafe-inline'; media-src 'self' blob:; worker-src 'self' blob:; frame-ancestors 'none'"}})
+                 {"Content-Security-Policy", "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self' ws: wss:; img-src 'self' data:; style-src 'self' 'unsafe-inline'; media-src 'self' blob:; worker-src 'self' blob:; frame-ancestors 'none'"}})
         headers.push_back(std::move(h));
     return r;
 }

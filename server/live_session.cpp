@@ -166,7 +166,9 @@ public:
             seat->out = nullptr;
             co_return co_await linger(connection, pipe, rider_.decode);
         }
-        co_await talk(connection, pipe, here, seat);
+        // Who was banned or logged out on the way in was not yet to be found in the room.
+        if (const auto& token = enter.access_token(); !token.empty() && rider_.who.user && !p_.people.authenticate(token)) pipe.close(rooms::close_session_ended, "session ended");
+        else co_await talk(connection, pipe, here, seat);
         here->leave(seat);
         if (pipe.closing()) co_await linger(connection, pipe, rider_.decode);
     }

@@ -164,7 +164,8 @@ result<song_file> read_song(std::string_view bytes, const std::string& format, c
         out.lines = lrc.lyrics();
         out.deviations = std::move(lrc.deviations);
         out.scored = false;
-        out.encoding = "UTF-8";
+        out.encoding = lrc.encoding;
+        out.guessed = lrc.encoding_guessed;
         out.hash = crypto::to_hex(crypto::sha256(write_lrc(lrc))).substr(0, 32);
         if (out.lines.empty()) return invalid("file", "has no words.");
         return out;
@@ -209,11 +210,11 @@ awaitable<result<std::string>> export_song(pg::pool& db, song_id song) {
     OVATION_CO_TRY(auto r, co_await db.query(sql::song_source, pg::with(song)));
     if (r.empty()) co_return not_found("This song");
     std::string bytes = pg::bytes_of(r.text(0, 1));
+    const auto encoding = r.string(0, 5);
     if (r.text(0, 4) == "lrc") {
-        OVATION_CO_TRY(const auto lrc, read_lrc(bytes));
+        OVATION_CO_TRY(const auto lrc, read_lrc(bytes, encoding));
         co_return write_lrc(lrc);
     }
-    auto encoding = r.string(0, 5);
     OVATION_CO_TRY(const auto notes, read_ultrastar(bytes, {encoding, false}));
     co_return write_ultrastar(notes);
 }

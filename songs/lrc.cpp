@@ -99,6 +99,8 @@ result<lrc_song> read_lrc(std::string_view bytes, std::string_view encoding) {
     auto text = decode_song_text(bytes, encoding);
     if (!text) return text.error();
     lrc_song out;
+    out.encoding = text->encoding;
+    out.encoding_guessed = text->guessed;
     std::int64_t offset = 0;
     int number = 0;
     std::string_view rest = text->utf8;

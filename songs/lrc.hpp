@@ -29,6 +29,8 @@ struct lrc_song {
     std::vector<lrc_line> lines;                            // in order of time
     bool enhanced = false;
     std::vector<deviation> deviations;
+    std::string encoding = "UTF-8";
+    bool encoding_guessed = false;
 
     [[nodiscard]] std::string tag(std::string_view key) const;
     [[nodiscard]] std::vector<v1::LyricLine> lyrics() const;

@@ -15,33 +15,33 @@ export const rate = 48_000;
 export const song = 'Tones';
 export const tapFile = path.join(top, 'tests/e2e/tap.js');
 const apartMaxMs = 5; // voice against backing
-const songSeconds = 240;
+const songSeconds = 240; // then a song is over; a bench asks for more
 const toneAt = (second) => 300 * 2 ** ((second * 7) % 240 / 120);
 const flags = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--autoplay-policy=no-user-gesture-required'];
 
 // The backing: each second another gliding tone, so that any piece of it says where it is to the sample.
-export function backing() {
-  const out = new Float32Array(songSeconds * rate);
-  for (let s = 0; s < songSeconds; ++s)
+export function backing(seconds = songSeconds) {
+  const out = new Float32Array(seconds * rate);
+  for (let s = 0; s < seconds; ++s)
     for (let i = 0; i < 0.8 * rate; ++i) {
       const edge = Math.min(1, i / 480, (0.8 * rate - i) / 480);
       out[s * rate + i] = 0.3 * edge * Math.sin((2 * Math.PI * toneAt(s) * (i + (i * i) / (1.6 * rate))) / rate);
     }
   return out;
 }
-async function makeSong(to) {
-  await fs.writeFile(path.join(to, 'tones.wav'), wav(backing(), rate));
+async function makeSong(to, seconds) {
+  await fs.writeFile(path.join(to, 'tones.wav'), wav(backing(seconds), rate));
   // 120 beats a minute in the file's quarters: a beat is 125 ms; four syllables a second pair.
   let notes = '';
-  for (let s = 0; s < songSeconds; s += 2) notes += `: ${s * 8} 4 0 a${s}\n: ${s * 8 + 4} 4 2 b${s}\n: ${s * 8 + 8} 6 4 c${s}\n- ${s * 8 + 15}\n`;
+  for (let s = 0; s < seconds; s += 2) notes += `: ${s * 8} 4 0 a${s}\n: ${s * 8 + 4} 4 2 b${s}\n: ${s * 8 + 8} 6 4 c${s}\n- ${s * 8 + 15}\n`;
   await fs.writeFile(path.join(to, 'tones.txt'), `#VERSION:1.0.0\n#TITLE:${song}\n#ARTIST:Test\n#AUDIO:tones.wav\n#BPM:120\n#OVATION-RIGHTS:public-domain\n${notes}E\n`);
 }
 
 /**
  * A server whose singer sings on, through a proxy, until `stop()`.
- * @param {{env?: Record<string, string>}} [options] env: of the browsers
+ * @param {{env?: Record<string, string>, seconds?: number}} [options] env: of the browsers; seconds: of the song
  */
-export async function startStudio({ env = {} } = {}) {
+export async function startStudio({ env = {}, seconds = songSeconds } = {}) {
   const pages = {};
   const browsers = [];
   const folder = await fs.mkdtemp(path.join(os.tmpdir(), 'ovation-sound-'));
@@ -82,7 +82,7 @@ export async function startStudio({ env = {} } = {}) {
     return page;
   };
   try {
-    await makeSong(folder);
+    await makeSong(folder, seconds);
     const microphone = path.join(folder, 'microphone.wav');
     execFileSync('text2wave', ['-mode', 'singing', '/usr/share/doc/festival/examples/songs/daisy.xml', '-o', path.join(folder, 'sung.wav')], { stdio: 'ignore' });
     execFileSync('ffmpeg', ['-loglevel', 'error', '-i', path.join(folder, 'sung.wav'), '-ar', '48000', '-ac', '1', '-af', 'volume=0.7', microphone]);

@@ -25,10 +25,15 @@ constexpr std::int64_t hour_ms = 3600 * 1000, day_ms = 24 * hour_ms;
 struct one_stage final : route_source {
     awaitable<result<stage_route>> route_of(room_id room, user_id) override {
         if (room.value > 2) co_return not_found("This room");
+        while (held) {
+            asio::steady_timer t(co_await asio::this_coro::executor, 5ms);
+            co_await t.async_wait(asio::use_awaitable);
+        }
         co_return stage_route{route[static_cast<std::size_t>(room.value - 1)], room.value == 1 ? singer : second_singer, {}, {}};
     }
     awaitable<result<stage_route>> route_of_recording(std::int64_t, user_id) override { co_return not_found("This recording"); }
     std::array<route_id, 2> route;
+    std::atomic<bool> held = false;
 };
 struct no_display final : gift_display {
     void show(room_id, std::shared_ptr<const v1::GiftShown> gift) override {
@@ -37,12 +42,13 @@ struct no_display final : gift_display {
     std::vector<v1::GiftShown> free;
 };
 
-granted as(user_id user) {
+granted as(user_id user, std::int64_t deadline_ms = 0) {
     v1::Access anyone;
     anyone.add_roles(v1::ROLE_ANYONE);
     anyone.set_relation(v1::RELATION_ANY);
     caller who;
     who.user = user;
+    who.deadline_ms = deadline_ms;
     return *access_gate::check_live(anyone, who, {false, false, false});
 }
 
@@ -93,15 +99,25 @@ public:
         if constexpr (!std::is_void_v<T>) return std::move(*r);
     }
     [[nodiscard]] uuid key(std::int64_t after_ms = 0) const { return uuid::make_v7(clock.now_ms() + after_ms); }
-    result<v1::SendGiftResponse> send(user_id who, gift_id gift, int quantity, uuid with, std::int64_t room = 1) {
+    static v1::SendGiftRequest request(gift_id gift, int quantity, uuid with, std::int64_t room = 1, int version = 1) {
         v1::SendGiftRequest r;
         r.set_key(with.text());
         r.set_room_id(room);
         r.set_gift_id(gift.value);
         r.set_quantity(quantity);
-        r.set_price_version(1);
-        return wait(service_.send(as(who), r));
+        r.set_price_version(version);
+        return r;
     }
+    result<v1::SendGiftResponse> send(user_id who, gift_id gift, int quantity, uuid with, std::int64_t room = 1) { return wait(service_.send(as(who), request(gift, quantity, with, room))); }
+    result<v1::SendGiftResponse> send(user_id who, const v1::SendGiftRequest& r, std::int64_t deadline_ms = 0) { return wait(service_.send(as(who, deadline_ms), r)); }
+    std::future<result<v1::SendGiftResponse>> begin(user_id who, const v1::SendGiftRequest& r) { return asio::co_spawn(all.at(0).context, service_.send(as(who), r), asio::use_future); }
+    v1::GiftSendState state(user_id who, uuid key) {
+        v1::GetGiftSendRequest r;
+        r.set_key(key.text());
+        return must(service_.get_send(as(who), r)).state();
+    }
+    void hold_routes(bool held) { stage_.held = held; }
+    void reload() { must(service_.load()); }
     result<v1::SendGiftResponse> send(user_id who, gift_id gift, int quantity) { return send(who, gift, quantity, key()); }
     std::string reason(const result<v1::SendGiftResponse>& r) { return r ? (r->replayed() ? "replayed" : "posted") : r.error().reason; }
     void listened(user_id who) {
@@ -186,6 +202,56 @@ TEST_CASE("gifts: a new key lies within −7 days and +1 hour of the server's cl
     CHECK(s.reason(s.send(anna, glow, 1, s.key(hour_ms))) == "posted");
     CHECK(s.reason(s.send(anna, glow, 1, s.key(hour_ms + 1))) == "key_expired");
     CHECK(s.wallet(anna).coins() == 999'998);
+    s.verify_clean();
+}
+
+TEST_CASE("gifts: whoever asks for a key is told that it is on its way, paid, or unknown; never unknown and then paid") {
+    shop s;
+    const auto key = s.key();
+    CHECK(s.state(anna, key) == v1::GIFT_SEND_STATE_NOT_FOUND);
+    s.hold_routes(true);
+    auto sending = s.begin(anna, shop::request(glow, 1, key));
+    for (int i = 0; i < 500 && s.state(anna, key) == v1::GIFT_SEND_STATE_NOT_FOUND; ++i) std::this_thread::sleep_for(2ms);
+    CHECK(s.state(anna, key) == v1::GIFT_SEND_STATE_IN_FLIGHT);
+    s.hold_routes(false);
+    REQUIRE(sending.get());
+    CHECK(s.state(anna, key) == v1::GIFT_SEND_STATE_DONE);
+    CHECK(s.state(bert, key) == v1::GIFT_SEND_STATE_NOT_FOUND);
+    const auto refused = s.key();
+    CHECK(s.reason(s.send(anna, glow, 1, refused, 7)) == "not_found");
+    CHECK(s.state(anna, refused) == v1::GIFT_SEND_STATE_NOT_FOUND);
+}
+
+TEST_CASE("gifts: after its time a gift is not paid any more, but a paid one is still answered") {
+    shop s;
+    const auto now = s.clock.steady_ms();
+    const auto key = s.key();
+    CHECK(s.reason(s.send(anna, shop::request(glow, 1, key), now)) == "deadline_exceeded");
+    CHECK(s.wallet(anna).coins() == 1'000'000);
+    const auto paid = s.send(anna, shop::request(glow, 1, key), now + 60'000);
+    REQUIRE(paid);
+    const auto again = s.send(anna, shop::request(glow, 1, key), now);
+    REQUIRE(again);
+    CHECK((again->replayed() && again->entry_seq() == paid->entry_seq()));
+    CHECK(s.wallet(anna).coins() == 999'999);
+    s.verify_clean();
+}
+
+TEST_CASE("gifts: a new price comes into force at its time; the old one is refused, but a known key is answered") {
+    shop s;
+    const auto known = s.key();
+    const auto first = s.send(anna, glow, 1, known);
+    REQUIRE(first);
+    s.db.as_owner("insert into gifts.gift_version (gift_id, version, price_coins, valid_from) values (11, 2, 2, now() + interval '1 hour')");
+    s.reload();
+    CHECK(s.reason(s.send(anna, glow, 1)) == "posted");
+    CHECK(s.reason(s.send(anna, shop::request(glow, 1, s.key(), 1, 2))) == "invalid_argument");
+    s.db.as_owner("set session_replication_role = replica; update gifts.gift_version set valid_from = now() where version = 2");
+    s.reload();
+    CHECK(s.reason(s.send(anna, glow, 1)) == "price_changed");
+    CHECK(s.reason(s.send(anna, glow, 1, known)) == "replayed");
+    CHECK(s.reason(s.send(anna, shop::request(glow, 1, s.key(), 1, 2))) == "posted");
+    CHECK(s.wallet(anna).coins() == 1'000'000 - 1 - 1 - 2);
     s.verify_clean();
 }
 

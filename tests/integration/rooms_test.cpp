@@ -340,6 +340,11 @@ public:
     void restored(std::int64_t performance, std::int64_t position) {
         on_core([&] { room_->resume_show({performance_id(performance), 1, "title", "artist", true, position, 0}); });
     }
+    v1::Room shown() {
+        v1::Room out;
+        on_core([&] { out = room_->snapshot(); });
+        return out;
+    }
     void tick() {
         on_core([&] { room_->tick(clock.steady_ms()); });
         on_core([] {});
@@ -949,6 +954,27 @@ TEST_CASE("bump: released when cancelled, when a skip cannot be taken back any m
     CHECK(h.queue() == "left 5");
 }
 
+TEST_CASE("room: a song ends by itself two seconds behind its last sample, not while it pauses") {
+    house h;
+    auto staff = h.enter(singer);
+    REQUIRE(h.take_stage(staff).has_done());
+    REQUIRE(h.pick(staff, 1, 0) == "done");
+    REQUIRE(h.control(staff, v1::ControlSong::ACTION_PLAY).has_done());
+    const auto after = [&](std::int64_t ms) {
+        h.clock.advance(ms);
+        h.tick();
+        return h.shown().song_id() != 0;
+    };
+    CHECK(after(100'000));
+    REQUIRE(h.control(staff, v1::ControlSong::ACTION_PAUSE).has_done());
+    CHECK(after(60'000));
+    CHECK_FALSE(h.shown().playing());
+    REQUIRE(h.control(staff, v1::ControlSong::ACTION_PLAY).has_done());
+    CHECK(after(limits::song_over_ms - 1));
+    CHECK_FALSE(after(1));
+    CHECK(h.until([&] { return city().number("select count(*) from rooms.performance where ended_at is null and show_id = " + std::to_string(h.show_id)) == 0; }));
+}
+
 TEST_CASE("bump: captured when 30 s of the song were played, whatever was sought; released when not, or for another song") {
     house h;
     std::vector<seat> people;
@@ -985,7 +1011,7 @@ TEST_CASE("bump: captured when 30 s of the song were played, whatever was sought
 
     CHECK(h.pick(staff, 1, 3) == "done");
     CHECK(h.told(log += "sung3 "));
-    back.mutable_control_song()->set_song_position(4'000'000);  // sought, not sung
+    back.mutable_control_song()->set_song_position(3'000'000);  // sought, not sung
     REQUIRE(h.ask(staff, back).has_done());
     play(29'999);
     REQUIRE(h.control(staff, v1::ControlSong::ACTION_PAUSE).has_done());

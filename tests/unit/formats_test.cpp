@@ -2,6 +2,8 @@
 #include "tests/support/catch.hpp"
 
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
 
 #include "base/text.hpp"
 #include "songs/encoding.hpp"
@@ -157,4 +159,28 @@ TEST_CASE("search: initials are whole characters") {
     CHECK(ovation::text::characters(found));
     CHECK(found.find(" sb ") != std::string::npos);
     CHECK(found.find(" lstjpo") != std::string::npos);
+}
+
+TEST_CASE("ultrastar: songs from outside, where they are present, read, name their lines and read back the same") {
+    namespace fs = std::filesystem;
+    const fs::path folder = fs::path(SOURCE_DIR) / "../shared/songs";
+    std::error_code absent;
+    int songs = 0;
+    for (const auto& entry : fs::directory_iterator(folder, absent)) {
+        if (entry.path().extension() != ".txt") continue;
+        std::ifstream in(entry.path(), std::ios::binary);
+        const std::string bytes((std::istreambuf_iterator<char>(in)), {});
+        INFO(entry.path().filename().string());
+        const auto song = must(bytes);
+        CHECK_FALSE(song.lines.empty());
+        const auto lines = std::ranges::count(bytes, '\n') + 1;
+        for (const auto& d : song.deviations) {
+            INFO(d.code << " in line " << d.line);
+            CHECK(d.line >= 0);
+            CHECK(d.line <= lines);
+        }
+        round_trip(song);
+        ++songs;
+    }
+    if (songs == 0) WARN("not run: there are no songs beside the checkout");
 }

@@ -1,4 +1,6 @@
 #include "tests/support/catch.hpp"
+#include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -78,4 +80,41 @@ TEST_CASE("ogg: what is not Ogg Opus is refused") {
     CHECK_FALSE(read_ogg_opus(""));
     CHECK_FALSE(read_ogg_opus("OggS but not really"));
     CHECK_FALSE(read_ogg_opus(std::string(100'000, 'x')));
+}
+
+TEST_CASE("rendition: another key keeps the length and the places, and is as far off as it says") {
+    constexpr int rate = 48'000;
+    for (const int channels : {1, 2}) {
+        pcm song{channels, std::vector<float>(static_cast<std::size_t>(6 * rate * channels), 0.0F)};
+        // Half a second of A4 at each whole second.
+        for (int s = 1; s < 6; ++s)
+            for (int i = 0; i < rate / 2; ++i)
+                for (int c = 0; c < channels; ++c)
+                    song.samples[static_cast<std::size_t>((s * rate + i) * channels + c)] = static_cast<float>(0.5 * std::min({1.0, i / 240.0, (rate / 2 - i) / 240.0}) * std::sin(2 * 3.14159265358979 * 440 * i / rate));
+        for (const int key : {-6, -1, 1, 6}) {
+            INFO(channels << " channels, " << key << " semitones");
+            const auto out = shift_key(song, key);
+            REQUIRE(out.channels == channels);
+            REQUIRE(out.frames() == song.frames());
+            const auto at = [&](std::int64_t frame) { return static_cast<double>(out.samples[static_cast<std::size_t>(frame * channels)]); };
+            for (int s = 1; s < 6; ++s) {
+                std::int64_t onset = -1;
+                for (std::int64_t i = s * rate - rate / 4; i < s * rate + rate / 4 && onset < 0; ++i)
+                    if (std::abs(at(i)) > 0.15) onset = i;
+                REQUIRE(onset >= 0);
+                CHECK(std::abs(onset - static_cast<std::int64_t>(s) * rate) <= rate / 40);
+                // Zero crossings upwards in the middle of the tone, between the first and the last of them.
+                std::int64_t first = -1, last = -1, count = 0;
+                for (std::int64_t i = s * rate + rate / 8; i < s * rate + 3 * rate / 8; ++i)
+                    if (at(i) < 0 && at(i + 1) >= 0) {
+                        if (first < 0) first = i;
+                        else ++count;
+                        last = i;
+                    }
+                REQUIRE(count > 10);
+                const double hz = static_cast<double>(count) * rate / static_cast<double>(last - first);
+                CHECK(std::abs(1200 * std::log2(hz / 440) - 100 * key) <= 20);
+            }
+        }
+    }
 }

@@ -2,7 +2,7 @@
 // an object in the caller's relation / somebody else's.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
@@ -16,7 +16,7 @@ import { Live } from './raw.mjs';
 const refusedByGate = new Set(['log_in_first', 'role_missing', 'permission_denied']);
 
 const out = path.join(mkdtempSync(path.join(os.tmpdir(), 'ovation-access-')), 'set.binpb');
-execFileSync('protoc', ['-I', path.join(top, 'proto'), '--include_imports', `--descriptor_set_out=${out}`, ...['access', 'auth', 'channel', 'gift', 'ledger', 'live', 'ops', 'payment', 'room', 'song'].map((n) => `ovation/v1/${n}.proto`)]);
+execFileSync('protoc', ['-I', path.join(top, 'proto'), '--include_imports', `--descriptor_set_out=${out}`, ...readdirSync(path.join(top, 'proto/ovation/v1')).map((n) => `ovation/v1/${n}`)]);
 const registry = createFileRegistry(fromBinary(FileDescriptorSetSchema, readFileSync(out)));
 const accessOption = registry.getExtension('ovation.v1.access');
 const liveOption = registry.getExtension('ovation.v1.live_access');
@@ -51,7 +51,12 @@ before(async () => {
     const order = await server.rpc('PaymentService/CreateTopUp', { key: randomUUID(), packId: 1, provider: 'sandbox' }, { token: listener });
     const session = (await server.rpc('AuthService/ListSessions', {}, { token: listener })).sessions.at(-1);
     if (i === 0) await server.rpc('RoomService/NameHelper', { roomId: room.id, handle: 'm-helper' }, { token: singer });
-    world.push({ agent: names[0], singer: names[1], listener: names[2], channel_id: channel.id, room_id: room.id, contract_id: contract.id, order_id: order.orderId, session_id: session.id });
+    const recording = await server.psql(`
+      with song as (insert into songs.song (content_hash, title, artist, duration_samples, source, lyrics) values ('matrix', 'matrix ${i}', 'matrix', 1, '', '{}') returning id),
+        performance as (insert into rooms.performance (singer_id, song_id, ended_at) select u.id, song.id, now() from song, identity.users u where u.subject = 'm-${names[1]}' returning id, singer_id),
+        recording as (insert into rooms.recording (performance_id, token, state) select id, 'matrix-recording-token-${i}', 'ready' from performance returning id)
+      insert into rooms.recording_part (recording_id, singer_id) select recording.id, performance.singer_id from recording, performance returning recording_id`);
+    world.push({ recording_id: recording, agent: names[0], singer: names[1], listener: names[2], channel_id: channel.id, room_id: room.id, contract_id: contract.id, order_id: order.orderId, session_id: session.id });
   }
 });
 after(() => server?.stop());
@@ -60,7 +65,7 @@ after(() => server?.stop());
 function stands(relation, subject, user, w) {
   switch (relation) {
     case 'RELATION_ANY': return true;
-    case 'RELATION_OWN': return user === w.listener;
+    case 'RELATION_OWN': return user === (subject === 'recording_id' ? w.singer : w.listener);
     case 'RELATION_ROOM_SINGER': return user === w.singer;
     case 'RELATION_ON_STAGE': return user === w.singer; // nobody has the other seat
     case 'RELATION_ROOM_STAFF': return user === w.singer || user === w.agent || user === 'ops' || (user === 'helper' && w === world[0]);

@@ -107,6 +107,14 @@ describe('wire.md', () => {
     const written = new Set(rows.flatMap((l) => [...cells(l)[0].matchAll(/`([a-z_]+)`/g)].map((m) => m[1])));
     assert.deepEqual({ missing: [...given].filter((r) => !written.has(r)).sort(), invented: [...written].filter((r) => !given.has(r)).sort() }, { missing: [], invented: [] });
   });
+  test('each reason has a sentence in the pages, in Chinese too', () => {
+    const rows = wire.slice(wire.indexOf('| reason'), wire.indexOf('## Live')).split('\n').filter((l) => l.startsWith('| `'));
+    const written = rows.flatMap((l) => [...cells(l)[0].matchAll(/`([a-z_]+)`/g)].map((m) => m[1]));
+    const source = readFileSync(path.join(top, 'web/src/lib/refusals.ts'), 'utf8');
+    const table = source.slice(source.indexOf('= {'));
+    const said = new Set([...table.matchAll(/\s([a-z_]+): \[/g)].map((m) => m[1]));
+    assert.deepEqual({ missing: written.filter((r) => !said.has(r)), invented: [...said].filter((r) => !written.includes(r)) }, { missing: [], invented: [] });
+  });
   test('has each close code of our own', () => {
     const codes = [...sources('rooms').matchAll(/\bclose_\w+ = (4\d{3})/g)].map((m) => m[1]);
     assert.ok(codes.length >= 5);

@@ -408,10 +408,12 @@ describe('a duet', () => {
   });
   test('a restart keeps the guest’s seat for the guest', async () => {
     await until(async () => (await server.psql('select coalesce(guest_id, 0) from rooms.show order by id desc limit 1')) === String(ids.singer2), 5_000, 'the seat is kept');
+    await singer.does('setStage', { effect: 'ktv', hideScore: true });
+    await until(async () => (await server.psql('select effect from rooms.show order by id desc limit 1')) === 'ktv', 5_000, 'the dress is kept');
     await server.restart('SIGKILL');
     const other = await Page.enter('singer3');
     assert.deepEqual(other.welcome.stage.seats.map((x) => [x.userId, x.away]), [[ids.singer, true], [ids.singer2, true]]);
-    assert.equal(other.welcome.stage.seatLocked, true);
+    assert.deepEqual([other.welcome.stage.seatLocked, other.welcome.stage.effect, other.welcome.stage.hideScore], [true, 'ktv', true]);
     assert.equal(await other.tries('takeSeat'), 'seat_taken');
     guest = await Page.enter('singer2');
     await guest.does('takeSeat');
@@ -429,8 +431,8 @@ describe('scores', () => {
     ({ singer, guest, early } = await duet('Two Parts'));
   });
   after(() => [singer, guest, early].forEach((p) => p.lose()));
-  const sung = async (voice, key = 0, sounds = packets) => {
-    await singer.does('pickSong', { songId: songs['Two Parts'], voice, key });
+  const sung = async (voice, key = 0, sounds = packets, record = false) => {
+    await singer.does('pickSong', { songId: songs['Two Parts'], voice, key, record });
     await guest.when((s) => s.performanceId === singer.stage.performanceId, 'the guest is told the song');
     const performance = singer.stage.performanceId;
     assert.deepEqual(singer.stage.seats.map((x) => x.voice), voice === 2 ? [2, 1] : [1, 2]);
@@ -466,6 +468,25 @@ describe('scores', () => {
         const { stdout } = await server.ovation('songs', 'score', `take:${performance}:${ids[who]}`, String(songs['Two Parts']), '--rules', rules, '--database', server.conninfo);
         assert.match(stdout, /equal to the stored score/, `${who} by ${rules}`);
       }
+  });
+  test('a recording of both is open only while both agree', async () => {
+    await guest.does('leaveSeat');
+    await singer.does('arrangeSeat', { action: seat('INVITE'), handle: 'singer2' });
+    await guest.does('takeSeat', { record: true });
+    await singer.when((s) => s.seats.length === 2, 'the guest sits again');
+    const performance = await sung(1, 0, packets, true);
+    await totals(performance, 2);
+    const [first, second] = await Promise.all(['singer', 'singer2'].map((h) => server.logIn(h)));
+    const made = await until(async () => ((await server.rpc('RecordingService/ListRecordings', {}, { token: second })).recordings ?? []).find((r) => r.state === 'RECORDING_STATE_READY'), 20_000, 'the mix is made');
+    assert.deepEqual(made.singers.map((s) => [s.userId, s.voice]).sort(), [[String(ids.singer), 1], [String(ids.singer2), 2]].sort());
+    const say = (token, consents) => server.rpc('RecordingService/SetConsent', { recordingId: made.id, consents }, { token });
+    const open = (r) => server.rpc('RecordingService/GetRecording', { token: r.token }).then(() => 'open', (e) => e.code);
+    const one = await say(first, true);
+    assert.deepEqual([one.published ?? false, await open(one)], [false, 'not_found'], 'one is not enough');
+    const both = await say(second, true);
+    assert.deepEqual([both.published, await open(both)], [true, 'open']);
+    const none = await say(second, false);
+    assert.deepEqual([none.published ?? false, await open(both), await open(none)], [false, 'not_found', 'not_found'], 'either may take it back');
   });
   test('who is muted is not scored', async () => {
     await singer.does('arrangeSeat', { action: seat('MUTE'), userId: ids.singer2 });

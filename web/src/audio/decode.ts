@@ -62,9 +62,18 @@ class Wasm implements Decoder {
 }
 
 let native: boolean | null = null;
-export async function chooseDecoder(): Promise<'webcodecs' | 'wasm'> {
+export async function chooseDecoder(): Promise<'webcodecs' | 'wasm' | 'none'> {
   if (native === null)
     native = typeof AudioDecoder !== 'undefined' && (await AudioDecoder.isConfigSupported({ codec: 'opus', sampleRate: 48_000, numberOfChannels: 2 }).then((s) => s.supported === true, () => false));
-  return native ? 'webcodecs' : 'wasm';
+  if (native) return 'webcodecs';
+  try {
+    const { OpusDecoder } = await import('opus-decoder');
+    const probe = new OpusDecoder({ channels: 1 });
+    await probe.ready;
+    probe.free();
+    return 'wasm';
+  } catch {
+    return 'none';
+  }
 }
 export const makeDecoder = (channels: number, sink: Sink): Decoder => (native ? new Native(channels, sink) : new Wasm(channels, sink));

@@ -79,10 +79,12 @@ export class StudioDesk {
       if (this.track.length > trackKept) this.track.shift();
     }
   }
+  // Until it was measured: what the browser knows of its output.
+  get delayInUseMs(): number {
+    return this.delayKnown ? this.delayMs : ((this.context?.outputLatency ?? 0) + (this.context?.baseLatency ?? 0)) * 1000;
+  }
   private get delaySamples(): number {
-    // Until it was measured: what the browser knows of its output.
-    const known = this.delayKnown ? this.delayMs / 1000 : (this.context?.outputLatency ?? 0) + (this.context?.baseLatency ?? 0);
-    return Math.round(known * rate);
+    return Math.round((this.delayInUseMs / 1000) * rate);
   }
   mix() {
     localStorage.setItem('studio_backing', String(this.backingLevel));

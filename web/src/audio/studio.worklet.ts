@@ -64,7 +64,7 @@ class Studio extends AudioWorkletProcessor {
     this.label = this.playing ? this.position - this.gains.delay : null;
   }
   private end(at: number) {
-    if (this.sink) {
+    if (this.sink && !this.recorder) {
       const pcm = this.frame.slice();
       const backing = this.playing ? this.heard.slice() : null;
       const m: Captured = { pcm, at, position: this.label, performance: this.performance, backing };

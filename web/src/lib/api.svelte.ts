@@ -6,6 +6,7 @@ import { AuthService, type LogInResponse, type User } from '../gen/ovation/v1/au
 import { GiftService } from '../gen/ovation/v1/gift_pb';
 import { RoomService } from '../gen/ovation/v1/room_pb';
 import { SongService } from '../gen/ovation/v1/song_pb';
+import { language, t } from './i18n.svelte';
 
 type Tokens = { access: string; refresh: string };
 const stored = localStorage.getItem('session');
@@ -76,9 +77,25 @@ export async function logOut() {
 export const has = (role: Role) => session.user?.roles.includes(role) ?? false;
 export { Role };
 
-// The server's sentence and its stable reason.
+// Sentences for reasons come behind the page, or when the first one is needed.
+let refusals = $state.raw<Record<string, readonly [string, string | null]>>({});
+const loadRefusals = () => import('./refusals').then((m) => void (refusals = m.refusals), () => undefined);
+const behindMs = 3_000;
+setTimeout(() => void loadRefusals(), behindMs);
+// In the reader's language; `text`: the server's own sentence.
+export function sentence(reason: string, text: string): string {
+  const known = refusals[reason];
+  if (!known) {
+    if (reason) void loadRefusals();
+    return text || t('offline_page');
+  }
+  const named = language.now === 'zh' && reason === 'invalid_argument' && text ? `${known[0]}（${text}）` : null;
+  return named ?? (language.now === 'zh' ? known[0] : (known[1] ?? text));
+}
+// The sentence for what went wrong, and its stable reason.
 export function problem(e: unknown): { text: string; reason: string; retryable: boolean } {
   const c = ConnectError.from(e);
   const detail = c.findDetails(ErrorDetailSchema)[0];
-  return { text: c.rawMessage, reason: detail?.reason ?? (c.code === Code.Unavailable || c.code === Code.Unknown ? 'offline' : ''), retryable: detail?.retryable ?? true };
+  const offline = !detail && (c.code === Code.Unavailable || c.code === Code.Unknown);
+  return { text: offline ? t('offline_page') : sentence(detail?.reason ?? '', c.rawMessage), reason: detail?.reason ?? (offline ? 'offline' : ''), retryable: detail?.retryable ?? true };
 }

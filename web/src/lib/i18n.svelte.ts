@@ -23,7 +23,7 @@ const words = {
   rights: ['版权', 'Rights'], platform: ['平台', 'Platform'], try_again: ['再试', 'Try again'], need_log_in: ['登录后可以聊天和送礼', 'Log in to chat and to give'],
   language: ['English', '中文'], skip: ['跳到内容', 'Skip to content'], back: ['返回', 'Back'], seat_away: ['掉线了，位置保留', 'connection lost, seat kept'],
   invited_you: ['{n} 邀请你上台合唱', '{n} invites you to sing along'], sing_along: ['上台合唱', 'Sing along'], recordings: ['我的录音', 'My recordings'],
-  queue_title: ['点歌', 'Requests'], ask_song: ['点一首歌', 'Ask for a song'], empty_queue: ['还没有人点歌，来第一首', 'Nobody has asked for a song yet. Be first'],
+  queue_title: ['点歌', 'Requests'], for_name: ['替谁点（没有手机的人）', 'For whom (somebody without a phone)'], ask_song: ['点一首歌', 'Ask for a song'], empty_queue: ['还没有人点歌，来第一首', 'Nobody has asked for a song yet. Be first'],
   next_up: ['下一首', 'Next'], in_minutes: ['约 {n} 分钟', '≈ {n} min'], soon: ['马上', 'soon'], held_place: ['保留位置', 'place kept'], take_back: ['取消', 'Take back'],
   sing_it: ['唱这首', 'Sing it'], skip_it: ['跳过', 'Skip'], undo_skip: ['撤销跳过', 'Undo skip'], earlier_up: ['提前', 'Earlier'], keep_place: ['保留', 'Hold'],
   release_place: ['恢复', 'Release'], bumped: ['已提前', 'moved up'], bump_for: ['提前：{n} 金币 {yuan}', 'Move up: {n} coins {yuan}'],
@@ -35,7 +35,7 @@ const words = {
   sound_none: ['这个浏览器放不出声音，歌词照常', 'This browser cannot play the sound; the lyrics run'], sound_muted: ['已静音', 'Muted'], sound: ['声音', 'Sound'], volume: ['音量', 'Volume'],
   voice_backing: ['伴奏 ⟷ 人声', 'Backing ⟷ voice'], mute: ['静音', 'Mute'], unmute: ['取消静音', 'Unmute'], save_data: ['省流量（48 kb/s）', 'Save data (48 kb/s)'],
   bleed: ['麦克风听到了伴奏，请戴耳机', 'The microphone hears the backing. Use headphones'], backing: ['伴奏', 'Backing'], key: ['调', 'Key'], restart: ['从头开始', 'From the start'],
-  score: ['得分', 'Score'], line_perfect: ['很稳', 'Steady'], line_good: ['接近', 'Close'], line_off: ['有点飘', 'Wandering'],
+  total_points: ['{n} 分', '{n} points'], offline_page: ['现在连不上服务器，请检查网络再试', 'The server cannot be reached. Check your network and try again'], gift_not_sent: ['这份礼物没有送出，没有扣币，请再送一次', 'This gift was not sent and nothing was charged. Send it again'], all_supporters: ['支持者榜', 'All supporters'], you: ['你', 'You'], day: ['日', 'Day'], week: ['周', 'Week'], month: ['月', 'Month'], score: ['得分', 'Score'], line_perfect: ['很稳', 'Steady'], line_good: ['接近', 'Close'], line_off: ['有点飘', 'Wandering'],
   search_song: ['搜索歌名、歌手、拼音', 'Search title, singer, pinyin'], no_found: ['没有找到，换个词试试', 'Nothing found. Try another word'],
 } as const satisfies Record<string, readonly [string, string]>;
 

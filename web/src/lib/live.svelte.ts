@@ -6,7 +6,7 @@ import type { Room } from '../gen/ovation/v1/room_pb';
 import type { FromWorker, ToWorker } from '../audio/messages';
 import { Player } from '../audio/player.svelte';
 import LiveWorker from '../audio/live.worker.ts?worker';
-import { accessToken, refresh } from './api.svelte';
+import { accessToken, refresh, sentence } from './api.svelte';
 
 export type Line = { id: string; kind: 'chat' | 'gift' | 'note'; name: string; text: string; userId: bigint; tag: string; giftId?: bigint; count?: number; earlier?: boolean };
 export class Refusal extends Error {
@@ -43,6 +43,7 @@ export class LiveRoom {
   queue = $state.raw<Queue | null>(null);
   lineScore = $state.raw<LineScore | null>(null);
   total = $state.raw<ScoreTotal | null>(null);
+  lastTotal = $state.raw<ScoreTotal | null>(null); // of the song that was sung last
   points = $state.raw<Record<string, number>>({}); // by singer, of this performance
   scoreOf: bigint | null = null; // whose lines and total these are; null: the room's singer
   player = $state.raw<Player | null>(null);
@@ -182,7 +183,7 @@ export class LiveRoom {
       const waiting = this.requests.get(f.requestId);
       this.requests.delete(f.requestId);
       if (waiting) {
-        if (f.body.case === 'refused') waiting.fail(new Refusal(f.body.value.message, f.body.value.detail?.reason ?? ''));
+        if (f.body.case === 'refused') waiting.fail(new Refusal(sentence(f.body.value.detail?.reason ?? '', f.body.value.message), f.body.value.detail?.reason ?? ''));
         else waiting.done(f);
       }
     }
@@ -228,13 +229,19 @@ export class LiveRoom {
       case 'stage': this.setStage(b.value); break;
       case 'queue': this.queue = b.value; break;
       case 'lineScore':
+        if (b.value.performanceId !== this.stage?.performanceId) break;
         this.points = { ...this.points, [String(b.value.singerId)]: b.value.pointsSoFar };
         if (b.value.singerId === (this.scoreOf ?? this.stage?.singerId)) this.lineScore = b.value;
         break;
-      case 'scoreTotal':
+      case 'scoreTotal': {
+        // It comes when the song is over: the next one may stand on the stage already.
+        const mine = b.value.singerId === (this.scoreOf ?? this.stage?.singerId);
+        if (mine) this.lastTotal = b.value;
+        if (b.value.performanceId !== this.stage?.performanceId) break;
         this.points = { ...this.points, [String(b.value.singerId)]: b.value.points };
-        if (b.value.singerId === (this.scoreOf ?? this.stage?.singerId)) this.total = b.value;
+        if (mine) this.total = b.value;
         break;
+      }
       case 'seatTiming': this.onTiming(Number(b.value.behind)); break;
       case 'presence': this.listeners = b.value.listeners; break;
       case 'supporters': this.supporters = b.value.rows; break;
