@@ -1,0 +1,17 @@
+// Strings of what a listener's page loads behind its sound: requests, boards, top-ups; and of the first page.
+import { addWords } from './i18n.svelte';
+
+export const moreWords = {
+  for_name: ['替谁点（没有手机的人）', 'For whom (somebody without a phone)'], search_rooms: ['歌名、歌手、房间，拼音也行', 'Song, singer or room'],
+  singing_now: ['正在唱 · {n}', 'Now singing · {n}'], no_account: ['不登录也能听', 'No account needed'], day: ['日', 'Day'], week: ['周', 'Week'], month: ['月', 'Month'],
+  next_up: ['下一首', 'Next'], in_minutes: ['约 {n} 分钟', '≈ {n} min'], soon: ['马上', 'soon'], held_place: ['保留位置', 'place kept'], take_back: ['取消', 'Take back'],
+  sing_it: ['唱这首', 'Sing it'], skip_it: ['跳过', 'Skip'], undo_skip: ['撤销跳过', 'Undo skip'], earlier_up: ['提前', 'Earlier'], keep_place: ['保留', 'Hold'],
+  release_place: ['恢复', 'Release'], bumped: ['已提前', 'moved up'], bump_for: ['提前：{n} 金币 {yuan}', 'Move up: {n} coins {yuan}'],
+  bump_unknown: ['还不知道有没有扣币。再按一次就会查询，不会重复扣', 'It is not known yet whether this was paid. Press again to ask; you are not charged twice'],
+  bumps_left: ['今晚还可提前 {n} 次', '{n} earlier places left'], bumps_gone: ['提前名额已售完', 'Earlier places are sold out'],
+  bump_price: ['提前一首的价格（金币，0 为不卖）', 'Price of an earlier place (coins, 0: none)'], bump_limit: ['每场次数', 'Places a show'], save: ['保存', 'Save'],
+  choose_pack: ['选择金额（沙盒：不会真的付款）', 'Choose an amount (sandbox: no real money)'], paid: ['充值成功，余额 {n} 金币', 'Paid. Your balance is {n} coins'], pay: ['支付', 'Pay'],
+  search_song: ['搜索歌名、歌手、拼音', 'Search title, singer, pinyin'], no_found: ['没有找到，换个词试试', 'Nothing found. Try another word'],
+  nobody_live: ['还没有人开唱，稍后再来看看', 'Nobody is singing yet. Look again in a while'], empty_queue: ['还没有人点歌，来第一首', 'Nobody has asked for a song yet. Be first'],
+} as const satisfies Record<string, readonly [string, string]>;
+addWords(moreWords);
