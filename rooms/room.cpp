@@ -230,6 +230,8 @@ void room::shut_down() {
 awaitable<void> room::refresh_supporters() {
     auto top = co_await p_.supporters.top_today(room_id(facts_.shown.id()));
     if (!top) co_return;
+    // The boards may not have counted the gift yet that this was asked for: asked again.
+    if (top->as_of_seq() < entry_seq_) supporters_stale_ = true;
     v1::ServerFrame f;
     *f.mutable_supporters() = std::move(*top);
     supporters_ = std::make_shared<v1::ServerFrame>(f);

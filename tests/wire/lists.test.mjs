@@ -5,6 +5,7 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { startServer, until } from './harness.mjs';
+import { Live, op } from './raw.mjs';
 
 let server, river, garden, ops;
 const uuid7 = () => {
@@ -66,11 +67,21 @@ test('today counts the gifts and not the other entries', async () => {
   for (let i = 0; i < 3; ++i) await give();
   assert.deepEqual(await today(), ['3', '1', 2]);
 });
+test('a single gift stands on the room’s board soon, for who is there and for who comes later', async () => {
+  const giver = { token: await server.logIn('listener') };
+  const there = await Live.enter(server, garden.id);
+  await server.rpc('GiftService/SendGift', { key: uuid7(), roomId: garden.id, giftId: '1', quantity: 1, priceVersion: 1 }, giver);
+  const shown = (live) => live.find((f) => f.opcode === op.text && JSON.parse(f.payload).supporters?.rows?.length === 1);
+  assert.ok(await shown(there));
+  const later = await Live.enter(server, garden.id);
+  assert.ok(await shown(later));
+  for (const live of [there, later]) live.c.socket.destroy();
+});
 test('the last hour gets a point each ten seconds', async () => {
   let trend = [];
   const gifts = () => trend.reduce((sum, p) => sum + (p.giftsPerMinute ?? 0), 0);
-  await until(async () => ((trend = (await server.rpc('OpsService/GetLiveTotals', {}, ops)).trend ?? []), gifts() >= 18), 25_000, 'the three gifts are in it');
-  assert.equal(gifts(), 18, 'three in ten seconds are eighteen a minute');
+  await until(async () => ((trend = (await server.rpc('OpsService/GetLiveTotals', {}, ops)).trend ?? []), gifts() >= 24), 25_000, 'the four gifts are in it');
+  assert.equal(gifts(), 24, 'four in ten seconds are twenty-four a minute');
   const point = trend.find((p) => p.giftsPerMinute);
   assert.equal(point.liveRooms, 2);
   assert.ok(point.commitP50Us > 0 && point.commitP99Us >= point.commitP50Us && point.commitP99Us < 10_000_000, JSON.stringify(point));
