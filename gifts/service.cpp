@@ -152,6 +152,9 @@ awaitable<result<v1::SendGiftResponse>> service::send(granted who, v1::SendGiftR
     const bool free = asked->price_coins == 0;
     if (const auto wait = sends_.take(who.user()); wait > 0) co_return exhausted("too_many_gifts", "Too many gifts at once. Nothing was charged; try again in a moment.", wait);
 
+    fault late = unavailable("deadline_exceeded", "The time was over before the gift was paid. Nothing was charged.");
+    late.kind = code::deadline_exceeded;
+    if (free && who.who().deadline_ms != 0 && p_.clock.steady_ms() >= who.who().deadline_ms) co_return late;
     if (free && to_recording) co_return invalid("gift_id", "free gifts are for shows.");
     if (free) co_return co_await send_free(std::move(who), std::move(request), *key);
 
@@ -188,12 +191,7 @@ awaitable<result<v1::SendGiftResponse>> service::send(granted who, v1::SendGiftR
     command.deadline_ms = who.who().deadline_ms;
     command.context = std::move(context);
     OVATION_CO_TRY(const auto done, co_await p_.queue.post(std::move(command)));
-    if (done.state == ledger::status::refused_by_caller && if_new) co_return *if_new;
-    if (done.state == ledger::status::refused_by_caller) {
-        fault late = unavailable("deadline_exceeded", "The time was over before the gift was paid. Nothing was charged.");
-        late.kind = code::deadline_exceeded;
-        co_return late;
-    }
+    if (done.state == ledger::status::refused_by_caller) co_return if_new ? *if_new : late;
     if (done.state != ledger::status::posted && done.state != ledger::status::replayed) co_return refusal(done.state);
     co_return response(done, *price_coins);
 }

@@ -10,8 +10,8 @@ export function lineAt(lines: LyricLine[], at: number): number {
 // How much of a syllable has been sung, 0 … 1.
 export const sung = (s: Syllable, at: number) => Math.min(1, Math.max(0, (at - Number(s.start)) / Math.max(1, Number(s.length))));
 export const words = (line: LyricLine | undefined) => line?.syllables.map((s) => s.text.replace('~', '')).join('') ?? '';
-// A duet's lines by who sings them; what both sing (voice 0) is in both.
+// A duet's lines by who sings them; what both sing (voice 0) is in both. A choir's stay together.
 export function parts(song: Song): LyricLine[][] {
-  if (song.voices < 2) return [song.lines];
+  if (song.voices !== 2) return [song.lines];
   return [1, 2].map((v) => song.lines.filter((l) => l.voice === 0 || l.voice === v));
 }
