@@ -54,6 +54,7 @@ void service::register_with(rpc_table& table, access_gate& gate) {
     bind_rpc(table, prefix + "OfferContract", *this, &service::offer);
     bind_rpc(table, prefix + "GetContract", *this, &service::get_contract);
     bind_rpc(table, prefix + "DecideContract", *this, &service::decide);
+    bind_rpc(table, prefix + "EndContract", *this, &service::end_contract);
     bind_rpc(table, prefix + "ListContracts", *this, &service::list_contracts);
     bind_rpc(table, prefix + "ListMyContracts", *this, &service::list_my_contracts);
     bind_rpc(table, prefix + "GetChannelRevenue", *this, &service::revenue);
@@ -120,7 +121,7 @@ result<v1::Contract> service::contract_of(const pg::rows& r, int i) const {
 }
 
 awaitable<result<v1::Contract>> service::contract(std::int64_t id) {
-    OVATION_CO_TRY(auto r, co_await cores_.db().query(sql::get_contract, pg::with(id)));
+    OVATION_CO_TRY(auto r, co_await cores_.db().query(sql::get_contract, pg::with(id, time_zone_)));
     if (r.empty()) co_return not_found("This contract");
     co_return contract_of(r, 0);
 }
@@ -154,8 +155,15 @@ awaitable<result<v1::Contract>> service::decide(granted, v1::DecideContractReque
     co_return now;
 }
 
+awaitable<result<v1::Contract>> service::end_contract(granted, v1::EndContractRequest request) {
+    OVATION_CO_TRY(auto r, co_await cores_.db().query(sql::end_contract, pg::with(request.contract_id(), time_zone_)));
+    OVATION_CO_TRY(auto now, co_await contract(request.contract_id()));
+    if (r.empty() && now.state() == v1::CONTRACT_STATE_DECLINED) co_return precondition("already_decided", "This contract has been decided already.");
+    co_return now;
+}
+
 awaitable<result<v1::ListContractsResponse>> service::list_contracts(granted, v1::ListContractsRequest request) {
-    OVATION_CO_TRY(auto r, co_await cores_.db().query(sql::contracts_of_channel, pg::with(request.channel_id())));
+    OVATION_CO_TRY(auto r, co_await cores_.db().query(sql::contracts_of_channel, pg::with(request.channel_id(), time_zone_)));
     v1::ListContractsResponse out;
     for (int i = 0; i < r.size(); ++i) {
         OVATION_CO_TRY(auto c, contract_of(r, i));
@@ -164,7 +172,7 @@ awaitable<result<v1::ListContractsResponse>> service::list_contracts(granted, v1
     co_return out;
 }
 awaitable<result<v1::ListContractsResponse>> service::list_my_contracts(granted who, v1::ListMyContractsRequest) {
-    OVATION_CO_TRY(auto r, co_await cores_.db().query(sql::contracts_of_singer, pg::with(who.user())));
+    OVATION_CO_TRY(auto r, co_await cores_.db().query(sql::contracts_of_singer, pg::with(who.user(), time_zone_)));
     v1::ListContractsResponse out;
     for (int i = 0; i < r.size(); ++i) {
         OVATION_CO_TRY(auto c, contract_of(r, i));

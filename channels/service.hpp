@@ -19,6 +19,7 @@ public:
     awaitable<result<v1::Contract>> offer(granted who, v1::OfferContractRequest request);
     awaitable<result<v1::Contract>> get_contract(granted who, v1::GetContractRequest request);
     awaitable<result<v1::Contract>> decide(granted who, v1::DecideContractRequest request);
+    awaitable<result<v1::Contract>> end_contract(granted who, v1::EndContractRequest request);
     awaitable<result<v1::ListContractsResponse>> list_contracts(granted who, v1::ListContractsRequest request);
     awaitable<result<v1::ListContractsResponse>> list_my_contracts(granted who, v1::ListMyContractsRequest);
     awaitable<result<v1::GetChannelRevenueResponse>> revenue(granted who, v1::GetChannelRevenueRequest request);

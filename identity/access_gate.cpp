@@ -22,12 +22,17 @@ result<void> access_gate::check_roles(const v1::Access& rule, const caller& who)
     return denied("role_missing", "Your account does not have the role that this takes.");
 }
 
+result<void> access_gate::check_reason(std::string_view reason) {
+    const auto length = text::characters(reason);
+    if (!length || *length < 3 || *length > 500) return invalid("reason", "say why, in 3 to 500 characters; it is kept with the action.");
+    return {};
+}
+
 awaitable<result<granted>> access_gate::check(const v1::Access& rule, caller who, const google::protobuf::Message& request) const {
     OVATION_CO_CHECK(check_roles(rule, who));
     if (rule.audited()) {
         const auto* field = request.GetDescriptor()->FindFieldByName("reason");
-        const auto length = text::characters(request.GetReflection()->GetString(request, field));
-        if (!length || *length < 3 || *length > 500) co_return invalid("reason", "say why, in 3 to 500 characters; it is kept with the action.");
+        OVATION_CO_CHECK(check_reason(request.GetReflection()->GetString(request, field)));
     }
     if (rule.relation() != v1::RELATION_ANY) {
         const auto* field = request.GetDescriptor()->FindFieldByName(rule.subject());

@@ -29,6 +29,11 @@ public:
     };
     [[nodiscard]] static result<granted> check_live(const v1::Access& rule, caller who, in_room stands);
 
+    // Does this caller act for the house? Then what they do in somebody else's place goes into the audit trail.
+    [[nodiscard]] static bool of_house(const caller& who) { return who.user && (who.roles.has(v1::ROLE_OPS) || who.roles.has(v1::ROLE_FINANCE)); }
+    // Of what is audited: 3 to 500 characters.
+    [[nodiscard]] static result<void> check_reason(std::string_view reason);
+
     // Throws when a rule asks for a relation that nobody resolves.
     void require_resolver(const std::string& where, const v1::Access& rule) const;
 

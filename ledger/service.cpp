@@ -140,6 +140,7 @@ void service::register_with(rpc_table& table) {
     const std::string prefix = "/ovation.v1.LedgerService/";
     bind_rpc(table, prefix + "GetWallet", *this, &service::get_wallet);
     bind_rpc(table, prefix + "ListPostings", *this, &service::list_postings);
+    bind_rpc(table, prefix + "ListAccountPostings", *this, &service::list_account_postings);
     bind_rpc(table, prefix + "SetDailyLimit", *this, &service::set_daily_limit);
     bind_rpc(table, prefix + "GetLedgerHealth", *this, &service::get_health);
 }
@@ -169,8 +170,6 @@ awaitable<result<v1::GetWalletResponse>> service::set_daily_limit(granted who, v
 }
 
 awaitable<result<v1::ListPostingsResponse>> service::list_postings(granted who, v1::ListPostingsRequest request) {
-    const auto size = request.page_size() == 0 ? page_size_default : request.page_size();
-    if (size < 1 || size > page_size_max) co_return invalid("page_size", "a page has 1 to 200 postings.");
     std::string kind = request.account();
     if (kind.empty()) {
         OVATION_CO_TRY(auto w, co_await wallet_of(who.user()));
@@ -178,28 +177,46 @@ awaitable<result<v1::ListPostingsResponse>> service::list_postings(granted who, 
     }
     if (kind != "wallet" && kind != "earnings" && kind != "gift_only" && kind != "bonus")
         co_return invalid("account", "one of wallet, earnings, gift_only, bonus.");
+    OVATION_CO_TRY(auto out, co_await statement(fmt::format("{}:{}", kind, who.user().value), request.page_size(), request.page_token()));
+    if (!out) out.emplace();  // nothing was ever booked there
+    out->set_account(kind);
+    co_return std::move(*out);
+}
+
+awaitable<result<v1::ListPostingsResponse>> service::list_account_postings(granted, v1::ListAccountPostingsRequest request) {
+    if (request.account().empty() || request.account().size() > 60) co_return invalid("account", "the name of an account, as platform, vat, earnings:rights or earnings:7.");
+    OVATION_CO_TRY(auto out, co_await statement(request.account(), request.page_size(), request.page_token()));
+    if (!out) co_return not_found("This account");
+    out->set_account(request.account());
+    co_return std::move(*out);
+}
+
+// Newest first; none: there is no such account.
+awaitable<result<std::optional<v1::ListPostingsResponse>>> service::statement(std::string name, int page_size, std::string token) {
+    const auto size = page_size == 0 ? page_size_default : page_size;
+    if (size < 1 || size > page_size_max) co_return invalid("page_size", "a page has 1 to 200 postings.");
     std::optional<cursor> at;
-    if (!request.page_token().empty()) {
-        at = cursor::parse(request.page_token());
+    if (!token.empty()) {
+        at = cursor::parse(token);
         if (!at) co_return invalid("page_token", "this is not a token that an earlier page gave.");
     }
 
     v1::ListPostingsResponse out;
-    out.set_account(kind);
     auto held = co_await cores_.db().acquire();
     if (!held) co_return held.error();
     OVATION_CO_CHECK(co_await (*held)->query(begin_read, {}, limit));
-    OVATION_CO_TRY(auto account, co_await (*held)->query(sql::account_by_name, pg::with(fmt::format("{}:{}", kind, who.user().value)), limit));
+    OVATION_CO_TRY(auto account, co_await (*held)->query(sql::account_by_name, pg::with(name), limit));
     if (account.empty()) {
         OVATION_CO_CHECK(co_await held->commit());
-        co_return out;
+        co_return std::optional<v1::ListPostingsResponse>();
     }
     const auto account_number = account.number(0, 0);
+    const auto kind = account.string(0, 3);
     out.set_balance_micros(account.number(0, 1));
     if (!at) at = cursor{INT64_MAX, account.number(0, 1), account.number(0, 2)};
-    const auto& gifts_query = kind == "earnings" ? sql::gifts_of_earner : sql::gifts_of_payer;
-    const auto subject = kind == "earnings" ? account_number : who.user().value;
-    OVATION_CO_TRY(auto gifts, co_await (*held)->query(gifts_query, pg::with(subject, at->before, size + 1), limit));
+    const bool pays = kind == "wallet" || kind == "gift_only" || kind == "bonus";
+    auto asked = pays ? pg::with(account.number(0, 4), at->before, size + 1, kind) : pg::with(account_number, at->before, size + 1);
+    OVATION_CO_TRY(auto gifts, co_await (*held)->query(pays ? sql::gifts_of_payer : kind == "earnings" ? sql::gifts_of_earner : sql::gifts_of_house, std::move(asked), limit));
     OVATION_CO_TRY(auto entries, co_await (*held)->query(sql::entries_of_account, pg::with(account_number, at->before, size + 1), limit));
     OVATION_CO_CHECK(co_await held->commit());
 
@@ -220,7 +237,7 @@ awaitable<result<v1::ListPostingsResponse>> service::list_postings(granted who, 
         }
     }
     if (next_gift < gifts.size() || next_other < others.size()) out.set_next_page_token(at->text());
-    co_return out;
+    co_return std::optional(std::move(out));
 }
 
 awaitable<result<v1::GetLedgerHealthResponse>> service::get_health(granted, v1::GetLedgerHealthRequest) {

@@ -1,5 +1,7 @@
 // LedgerService: wallets, statements, health.
 #pragma once
+#include <optional>
+
 #include "base/cores.hpp"
 #include "base/rpc.hpp"
 #include "ledger/posting_queue.hpp"
@@ -17,12 +19,14 @@ public:
 
     awaitable<result<v1::GetWalletResponse>> get_wallet(granted who, v1::GetWalletRequest);
     awaitable<result<v1::ListPostingsResponse>> list_postings(granted who, v1::ListPostingsRequest request);
+    awaitable<result<v1::ListPostingsResponse>> list_account_postings(granted who, v1::ListAccountPostingsRequest request);
     awaitable<result<v1::GetWalletResponse>> set_daily_limit(granted who, v1::SetDailyLimitRequest request);
     awaitable<result<v1::GetLedgerHealthResponse>> get_health(granted who, v1::GetLedgerHealthRequest);
 
     awaitable<result<v1::GetWalletResponse>> wallet_of(user_id user);
 
 private:
+    awaitable<result<std::optional<v1::ListPostingsResponse>>> statement(std::string account, int page_size, std::string page_token);
     cores& cores_;
     posting_queue& queue_;
     std::string time_zone_;

@@ -47,7 +47,7 @@ void room::restore_queue(const std::string& json) {
 awaitable<void> room::request_song(member_ptr who, std::uint64_t request_id, v1::RequestSong request) {
     if (facts_.shown.show_id() <= 0) co_return refuse(who, request_id, precondition("room_closed", "The show is not open. Ask again when it is."));
     const std::string name(text::trim(request.for_name()));
-    if (!name.empty() && !is_staff(who->who)) co_return refuse(who, request_id, denied("not_staff", "Only the room's staff asks for somebody else."));
+    if (!name.empty() && !is_own_staff(who->who)) co_return refuse(who, request_id, denied("not_staff", "Only the room's staff asks for somebody else."));
     if (const auto length = text::characters(name); !length || *length > name_characters_max || text::has_control(name)) co_return refuse(who, request_id, invalid("for_name", "a name has 1 to 40 characters."));
     if (request.key() < songs::key_min || request.key() > songs::key_max) co_return refuse(who, request_id, invalid("key", "-6 to 6 semitones."));
     auto song = co_await p_.home.db.query(sql::song_to_sing, pg::with(request.song_id()));
@@ -62,7 +62,7 @@ awaitable<void> room::request_song(member_ptr who, std::uint64_t request_id, v1:
 void room::cancel_request(const member_ptr& who, std::uint64_t request_id, std::int64_t id) {
     const auto* r = queue_.find(id);
     if (!r) return refuse(who, request_id, not_found("This request"));
-    if (r->user != who->who.user && !is_staff(who->who)) return refuse(who, request_id, denied("not_yours", "This is somebody else's request."));
+    if (r->user != who->who.user && !is_own_staff(who->who)) return refuse(who, request_id, denied("not_yours", "This is somebody else's request."));
     if (const auto gone = queue_.take(id)) drop_bump(*gone);
     publish_queue();
     done(who, request_id);

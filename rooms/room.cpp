@@ -1,10 +1,13 @@
 #include "rooms/room.hpp"
 
+#include <google/protobuf/util/json_util.h>
+
 #include <algorithm>
 
 #include "base/crypto.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
+#include "identity/access_gate.hpp"
 #include "rooms/sql.hpp"
 
 namespace ovation::rooms {
@@ -13,6 +16,7 @@ enum state_key : int { key_presence = 1, key_stage = 2, key_supporters = 3, key_
 constexpr std::int64_t presence_every_ms = 1'000;
 constexpr std::int64_t supporters_every_ms = 2'000;
 constexpr std::int64_t timeline_every_ms = 1'000;
+bool json_of(const google::protobuf::Message& m, std::string& into) { return google::protobuf::util::MessageToJsonString(m, &into).ok(); }
 }  // namespace
 
 room::room(room_parts parts, room_facts facts) : p_(parts), facts_(std::move(facts)), flush_timer_(parts.home.context), hold_timer_(parts.home.context), epoch_(crypto::random_token().substr(0, 12)) {
@@ -21,9 +25,8 @@ room::room(room_parts parts, room_facts facts) : p_(parts), facts_(std::move(fac
     if (alone()) singer_until_ms_ = p_.clock.steady_ms() + limits::stage_kept_ms;
 }
 
-bool room::is_staff(const caller& who) const {
-    return who.user && (is_singer(who.user) || facts_.helpers.contains(who.user) || who.user == facts_.agent || who.roles.has(v1::ROLE_OPS));
-}
+bool room::is_own_staff(const caller& who) const { return who.user && (is_singer(who.user) || facts_.helpers.contains(who.user) || who.user == facts_.agent); }
+bool room::is_staff(const caller& who) const { return is_own_staff(who) || (who.user && who.roles.has(v1::ROLE_OPS)); }
 
 v1::Room room::snapshot() const {
     auto out = facts_.shown;
@@ -47,6 +50,23 @@ void room::spawn(std::string_view name, awaitable<void> task) {
 }
 
 void room::handle(const member_ptr& who, granted proof, v1::ClientFrame command) {
+    const auto kind = command.command_case();
+    if ((kind == v1::ClientFrame::kArrangeQueue || kind == v1::ClientFrame::kArrangeSeat) && access_gate::of_house(who->who)) return spawn("act_as_ops", act_as_ops(who, std::move(proof), std::move(command)));
+    act(who, std::move(proof), std::move(command));
+}
+
+// What ops does to a queue or a stage is written down first, so that nothing is done which nobody can read later.
+awaitable<void> room::act_as_ops(member_ptr who, granted proof, v1::ClientFrame command) {
+    if (auto said = access_gate::check_reason(command.reason()); !said) co_return refuse(who, command.request_id(), said.error());
+    const bool queue = command.has_arrange_queue();
+    std::string before, after;
+    const bool written = queue ? json_of(queue_now(), before) && json_of(command.arrange_queue(), after) : json_of(stage_now(), before) && json_of(command.arrange_seat(), after);
+    if (!written) co_return refuse(who, command.request_id(), internal_fault("no JSON of a live command"));
+    if (auto kept = co_await p_.home.db.query(sql::audit_live, pg::with(who->who.user, queue ? "arrange_queue" : "arrange_seat", facts_.shown.id(), command.reason(), before, after)); !kept) co_return refuse(who, command.request_id(), kept.error());
+    act(who, std::move(proof), std::move(command));
+}
+
+void room::act(const member_ptr& who, granted proof, v1::ClientFrame command) {
     const auto request = command.request_id();
     switch (command.command_case()) {
         case v1::ClientFrame::kPing: {

@@ -122,6 +122,7 @@ public:
 
     [[nodiscard]] bool is_singer(user_id user) const { return user && user.value == facts_.shown.singer_id(); }
     [[nodiscard]] bool is_on_stage(user_id user) const { return is_singer(user) || (user && user == seats_[guest].user); }
+    [[nodiscard]] bool is_own_staff(const caller& who) const;  // ops is not
     [[nodiscard]] bool is_staff(const caller& who) const;
     [[nodiscard]] v1::Room snapshot() const;
     [[nodiscard]] bool idle() const { return members_.empty() && facts_.shown.show_id() == 0 && busy_ == 0; }
@@ -129,6 +130,9 @@ public:
     void tick(std::int64_t now_ms);
 
 private:
+    void act(const member_ptr& who, granted proof, v1::ClientFrame command);
+    awaitable<void> act_as_ops(member_ptr who, granted proof, v1::ClientFrame command);
+
     // fan_out.cpp
     void publish(event_class kind, int key, v1::ServerFrame frame, std::int64_t entry_seq = 0);
     void publish_numbered(v1::ServerFrame frame, std::int64_t entry_seq);

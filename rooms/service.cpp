@@ -12,6 +12,7 @@ namespace ovation::rooms {
 namespace {
 constexpr std::int32_t minutes_default = 10;
 constexpr std::int32_t minutes_max = 30 * 24 * 60;
+constexpr std::int32_t reports_default = 50, reports_max = 200;
 
 v1::Room room_of(const pg::rows& r, int i) {
     v1::Room out;
@@ -27,6 +28,22 @@ v1::Room room_of(const pg::rows& r, int i) {
     out.set_agent_name(r.string(i, 10));
     out.set_bump_price_coins(r.number(i, 11));
     out.set_bumps_per_show(static_cast<std::int32_t>(r.number(i, 12)));
+    return out;
+}
+
+v1::Report report_of(const pg::rows& r, int i) {
+    v1::Report out;
+    out.set_id(r.number(i, 0));
+    out.set_room_id(r.number(i, 1));
+    out.set_room_name(r.string(i, 2));
+    out.set_user_id(r.number(i, 3));
+    out.set_name(r.string(i, 4));
+    out.set_handle(r.string(i, 5));
+    out.set_by_user_id(r.number(i, 6));
+    out.set_by_name(r.string(i, 7));
+    out.set_text(r.string(i, 8));
+    out.set_at_ms(r.number(i, 9));
+    out.set_closed_at_ms(r.number(i, 10));
     return out;
 }
 
@@ -49,6 +66,8 @@ void service::register_with(rpc_table& table, access_gate& gate) {
     bind_rpc(table, prefix + "KickUser", *this, &service::kick);
     bind_rpc(table, prefix + "MuteUser", *this, &service::mute);
     bind_rpc(table, prefix + "SetBumps", *this, &service::set_bumps);
+    bind_rpc(table, prefix + "ListReports", *this, &service::list_reports);
+    bind_rpc(table, prefix + "CloseReport", *this, &service::close_report);
     bind_rpc(table, prefix + "ReportUser", *this, &service::report);
     gate.resolve(v1::RELATION_ROOM_SINGER, "room_id", access_gate::by_row(cores_, sql::is_room_singer));
     gate.resolve(v1::RELATION_ROOM_STAFF, "room_id", access_gate::by_row(cores_, sql::is_room_staff, v1::ROLE_OPS));
@@ -128,12 +147,13 @@ awaitable<result<v1::Room>> service::name_helper(granted who, v1::NameHelperRequ
     }(hall_, id, user, name, request.remove()));
 }
 
-awaitable<result<v1::Room>> service::set_bumps(granted, v1::SetBumpsRequest request) {
+awaitable<result<v1::Room>> service::set_bumps(granted who, v1::SetBumpsRequest request) {
     if (request.price_coins() < 0 || request.price_coins() > limits::bump_price_coins_max) co_return invalid("price_coins", "a bump costs 1 to 200000 coins; 0: none is sold.");
     if (request.per_show() < 0 || request.per_show() > limits::bumps_per_show_max) co_return invalid("per_show", "0 to 1000 bumps in a show.");
     const room_id id(request.room_id());
     OVATION_CO_CHECK(co_await snapshot(id));
-    OVATION_CO_CHECK(co_await cores_.db().query(sql::set_bumps, pg::with(id, request.price_coins(), request.per_show())));
+    if (access_gate::of_house(who.who())) OVATION_CO_CHECK(access_gate::check_reason(request.reason()));
+    OVATION_CO_CHECK(co_await cores_.db().query(access_gate::of_house(who.who()) ? sql::set_bumps_audited : sql::set_bumps, access_gate::of_house(who.who()) ? pg::with(id, request.price_coins(), request.per_show(), who.user(), request.reason()) : pg::with(id, request.price_coins(), request.per_show())));
     co_return co_await ask(hall_.home_of(id), [](hall& h, room_id room, std::int64_t price, std::int32_t per_show) -> awaitable<result<v1::Room>> {
         OVATION_CO_TRY(auto here, co_await h.find(room));
         here->set_bumps(price, per_show);
@@ -153,12 +173,16 @@ awaitable<result<void>> service::restrain(restraint what) {
     const auto name = about.string(0, 0);
     const bool unmute = what.kind == v1::Moderation::KIND_UNMUTED;
     const auto stored_kind = what.kind == v1::Moderation::KIND_KICKED ? "kicked" : "muted";
-    std::vector<pg::request> all;
+    std::vector<pg::request> all;  // in one transaction
+    if (what.by_house) {
+        OVATION_CO_CHECK(access_gate::check_reason(what.reason));
+        all.push_back({&sql::audit_restraint, pg::with(what.by, unmute ? "unmute_in_room" : stored_kind == std::string_view("kicked") ? "kick_from_room" : "mute_in_room", what.room, what.user, what.reason, stored_kind, unmute ? 0 : what.minutes)});
+    }
     if (unmute) all.push_back({&sql::lift_restraint, pg::with(what.room, what.user, stored_kind)});
     else all.push_back({&sql::restrain, pg::with(what.room, what.user, stored_kind, what.minutes, what.reason, what.by)});
     all.push_back({&sql::write_history, pg::with(what.room, static_cast<int>(what.kind), what.user, name, what.reason, unmute ? 0 : what.minutes)});
     OVATION_CO_TRY(auto r, co_await cores_.db().run(std::move(all)));
-    const auto until_ms = unmute ? 0 : r[0].number(0, 0);
+    const auto until_ms = unmute ? 0 : r[what.by_house ? 1 : 0].number(0, 0);
     co_return co_await ask(hall_.home_of(what.room), [](hall& h, restraint w, std::string shown, std::int64_t until) -> awaitable<result<void>> {
         if (auto here = h.loaded(w.room)) here->restrained(w.user, shown, w.reason, until, w.kind);
         co_return result<void>{};
@@ -166,13 +190,28 @@ awaitable<result<void>> service::restrain(restraint what) {
 }
 
 awaitable<result<v1::KickUserResponse>> service::kick(granted who, v1::KickUserRequest request) {
-    OVATION_CO_CHECK(co_await restrain({room_id(request.room_id()), user_id(request.user_id()), who.user(), request.reason(), request.minutes(), v1::Moderation::KIND_KICKED}));
+    OVATION_CO_CHECK(co_await restrain({room_id(request.room_id()), user_id(request.user_id()), who.user(), request.reason(), request.minutes(), v1::Moderation::KIND_KICKED, access_gate::of_house(who.who())}));
     co_return v1::KickUserResponse();
 }
 awaitable<result<v1::MuteUserResponse>> service::mute(granted who, v1::MuteUserRequest request) {
     const auto kind = request.unmute() ? v1::Moderation::KIND_UNMUTED : v1::Moderation::KIND_MUTED;
-    OVATION_CO_CHECK(co_await restrain({room_id(request.room_id()), user_id(request.user_id()), who.user(), request.unmute() ? "unmuted" : request.reason(), request.minutes(), kind}));
+    OVATION_CO_CHECK(co_await restrain({room_id(request.room_id()), user_id(request.user_id()), who.user(), request.unmute() && request.reason().empty() && !access_gate::of_house(who.who()) ? "unmuted" : request.reason(), request.minutes(), kind, access_gate::of_house(who.who())}));
     co_return v1::MuteUserResponse();
+}
+
+awaitable<result<v1::ListReportsResponse>> service::list_reports(granted, v1::ListReportsRequest request) {
+    const auto size = request.limit() == 0 ? reports_default : request.limit();
+    if (size < 1 || size > reports_max) co_return invalid("limit", "1 to 200 reports.");
+    OVATION_CO_TRY(auto r, co_await cores_.db().query(sql::list_reports, pg::with(request.open(), size)));
+    v1::ListReportsResponse out;
+    for (int i = 0; i < r.size(); ++i) *out.add_reports() = report_of(r, i);
+    co_return out;
+}
+awaitable<result<v1::Report>> service::close_report(granted who, v1::CloseReportRequest request) {
+    OVATION_CO_CHECK(co_await cores_.db().query(sql::close_report, pg::with(request.report_id(), who.user(), request.reason())));
+    OVATION_CO_TRY(auto r, co_await cores_.db().query(sql::get_report, pg::with(request.report_id())));
+    if (r.empty()) co_return not_found("This report");
+    co_return report_of(r, 0);
 }
 
 awaitable<result<v1::ReportUserResponse>> service::report(granted who, v1::ReportUserRequest request) {

@@ -21,6 +21,8 @@ public:
     awaitable<result<v1::Room>> set_bumps(granted who, v1::SetBumpsRequest request);
     awaitable<result<v1::KickUserResponse>> kick(granted who, v1::KickUserRequest request);
     awaitable<result<v1::MuteUserResponse>> mute(granted who, v1::MuteUserRequest request);
+    awaitable<result<v1::ListReportsResponse>> list_reports(granted who, v1::ListReportsRequest request);
+    awaitable<result<v1::Report>> close_report(granted who, v1::CloseReportRequest request);
     awaitable<result<v1::ReportUserResponse>> report(granted who, v1::ReportUserRequest request);
 
 private:
@@ -30,6 +32,7 @@ private:
         std::string reason;
         std::int32_t minutes;
         v1::Moderation::Kind kind;
+        bool by_house;  // ops or finance: it goes into the audit trail
     };
     awaitable<result<void>> restrain(restraint what);
     awaitable<result<v1::Room>> snapshot(room_id id);

@@ -1,1 +1,1 @@
-insert into channels.contract (channel_id, singer_id, agent_bp, from_date, to_date) select $1, u.id, $3, $4::date, $5::date from identity.users u where u.issuer = 'ovation' and u.subject = $2 and u.roles & $6::int <> 0 returning id
+insert into channels.contract (channel_id, singer_id, agent_bp, from_date, to_date) select $1, u.id, $3, $4::date, $5::date from identity.person u where u.issuer = 'ovation' and u.subject = $2 and u.roles & $6::int <> 0 returning id

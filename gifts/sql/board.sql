@@ -5,5 +5,5 @@ select * from (
     where scope = $1 and scope_id = $2 and subject = $3
       and day >= case when $4 = 'all' then '-infinity'::date else date_trunc(nullif($4, 'all'), now() at time zone $5)::date end
     group by subject_id
-  ) s join identity.users u on u.id = s.subject_id
+  ) s join identity.person u on u.id = s.subject_id
 ) r where rank <= $6 or subject_id = $7 order by rank

@@ -6,4 +6,4 @@ standing as (
     join lateral (values ('a', '-infinity'::date), ('w' || today.week, today.week), ('m' || today.month, today.month)) p (period, since) on b.day >= p.since
   group by 1, 2, 3, 4, 5
 )
-select c.seq, (select restore_epoch || '/' || current_database() || '/' || (select oid from pg_database where datname = current_database()) from ledger.head), s.* from gifts.board_cursor c left join standing s on true
+select c.seq, (select restore_epoch || '/' || current_database() || '/' || (select oid from pg_database where datname = current_database()) from ledger.progress), s.* from gifts.board_cursor c left join standing s on true

@@ -1,8 +1,8 @@
 with old as (select seq from gifts.board_cursor for update),
-upto as (select least((select seq from ledger.head), old.seq + $2) as seq, old.seq as after from old),
+upto as (select least((select seq from ledger.progress), old.seq + $2) as seq, old.seq as after from old),
 news as (
   select g.seq, g.price / 10000 as coins, g.room, t.channel_id, g.payer, t.singer_user, (g.at at time zone $1)::date as day
-  from ledger.gift g join ledger.route t on t.id = g.route, upto where g.seq > upto.after and g.seq <= upto.seq
+  from ledger.given g join ledger.parties t on t.id = g.route, upto where g.seq > upto.after and g.seq <= upto.seq
 ),
 counted as (
   select s.scope, s.scope_id, s.subject, s.subject_id, n.day, sum(n.coins)::bigint as coins, max(n.seq) as reached
@@ -16,6 +16,6 @@ written as (
   on conflict (scope, scope_id, subject, day, subject_id) do update set coins = b.coins + excluded.coins, reached = excluded.reached
 ),
 moved as (update gifts.board_cursor c set seq = upto.seq from upto where upto.seq > c.seq returning c.seq)
-select upto.after, moved.seq, (select restore_epoch || '/' || current_database() || '/' || (select oid from pg_database where datname = current_database()) from ledger.head), c.scope, c.scope_id, c.subject, c.subject_id, c.coins, c.reached,
+select upto.after, moved.seq, (select restore_epoch || '/' || current_database() || '/' || (select oid from pg_database where datname = current_database()) from ledger.progress), c.scope, c.scope_id, c.subject, c.subject_id, c.coins, c.reached,
   date_trunc('week', c.day)::date, date_trunc('month', c.day)::date
 from moved cross join upto left join counted c on true

@@ -1,5 +1,5 @@
 -- $1: a moment before the keys of $2, those under way, were read. The books say whether the coins were held.
 update gifts.bump b set state = case when e.seq is null then 'refused' else 'held' end, hold_seq = e.seq, decided = case when e.seq is not null then 'release' end
-from gifts.bump o left join ledger.entry e on e.key = 'bump-hold:' || o.key
+from gifts.bump o left join ledger.booked e on e.key = 'bump-hold:' || o.key
 where b.key = o.key and b.state = 'intended' and b.at < $1::timestamptz and b.key::text <> all($2::text[])
 returning b.key

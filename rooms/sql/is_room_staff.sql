@@ -1,1 +1,1 @@
-select 1 from rooms.room r join channels.channel c on c.id = r.channel_id where r.id = $1 and ($2 in (r.singer_id, c.agent_id) or exists (select from rooms.helper h where h.room_id = r.id and h.user_id = $2))
+select 1 from rooms.room r join channels.channel_terms c on c.id = r.channel_id where r.id = $1 and ($2 in (r.singer_id, c.agent_id) or exists (select from rooms.helper h where h.room_id = r.id and h.user_id = $2))

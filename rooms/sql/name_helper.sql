@@ -1,1 +1,1 @@
-with u as (select id, display_name from identity.users where issuer = 'ovation' and subject = $2), i as (insert into rooms.helper (room_id, user_id) select $1, id from u on conflict do nothing) select id, display_name from u
+with u as (select id, display_name from identity.person where issuer = 'ovation' and subject = $2), i as (insert into rooms.helper (room_id, user_id) select $1, id from u on conflict do nothing) select id, display_name from u

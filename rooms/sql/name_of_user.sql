@@ -1,1 +1,1 @@
-select display_name from identity.users where id = $1
+select display_name from identity.person where id = $1

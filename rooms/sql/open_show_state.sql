@@ -1,1 +1,1 @@
-select coalesce(h.queue::text, ''), coalesce(h.guest_id, 0), coalesce(u.display_name, ''), h.seat_locked, h.effect, h.hide_score from rooms.show h left join identity.users u on u.id = h.guest_id where h.room_id = $1 and h.ended_at is null
+select coalesce(h.queue::text, ''), coalesce(h.guest_id, 0), coalesce(u.display_name, ''), h.seat_locked, h.effect, h.hide_score from rooms.show h left join identity.person u on u.id = h.guest_id where h.room_id = $1 and h.ended_at is null

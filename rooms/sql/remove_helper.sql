@@ -1,1 +1,1 @@
-with u as (select id, display_name from identity.users where issuer = 'ovation' and subject = $2), d as (delete from rooms.helper h using u where h.room_id = $1 and h.user_id = u.id returning h.user_id) select u.id, u.display_name from u join d on d.user_id = u.id
+with u as (select id, display_name from identity.person where issuer = 'ovation' and subject = $2), d as (delete from rooms.helper h using u where h.room_id = $1 and h.user_id = u.id returning h.user_id) select u.id, u.display_name from u join d on d.user_id = u.id

@@ -1,1 +1,1 @@
-select id, display_name from identity.users where issuer = 'ovation' and subject = $1 and roles & $2::int <> 0
+select id, display_name from identity.person where issuer = 'ovation' and subject = $1 and roles & $2::int <> 0

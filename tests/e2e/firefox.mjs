@@ -9,7 +9,11 @@ import { tapFile } from './studio.mjs';
 
 const puppeteer = createRequire(path.join(top, 'web/package.json'))('puppeteer-core');
 const startMs = 15_000;
+// Its sound by way of another process stands still for ever now and then (the thread of PulseAudio asks the page for samples while
+// the page waits for that thread's lock), so the page plays by itself, which its sandbox would not let it.
 const prefs = {
+  'media.cubeb.sandbox': false,
+  'security.sandbox.content.level': 0,
   'media.autoplay.default': 0,
   'media.autoplay.blocking_policy': 0,
   'intl.accept_languages': 'en-US',
