@@ -59,7 +59,7 @@ result<void> check_password(std::string_view password) {
 awaitable<result<user_id>> create_user(pg::pool& db, new_user who) {
     OVATION_CO_CHECK(check_handle(who.handle));
     OVATION_CO_CHECK(check_display_name(who.display_name));
-    OVATION_CO_TRY(auto made, co_await db.query(sql::create_user, pg::with(who.handle, who.display_name, who.password_hash, static_cast<std::int64_t>(who.roles.bits()))));
+    OVATION_CO_TRY(auto made, co_await db.query(sql::create_user, pg::with(who.handle, who.display_name, who.password_hash, static_cast<std::int64_t>(who.roles.bits()), who.demo)));
     if (made.empty()) {
         fault f = invalid("handle", "this name is taken. Choose another one.");
         f.kind = code::already_exists;
@@ -106,6 +106,7 @@ void service::register_with(rpc_table& table, access_gate& gate) {
 }
 
 awaitable<result<void>> service::load() {
+    if (!p_.demo) OVATION_CO_CHECK(co_await p_.all.db().query(sql::end_demo_sessions, {}));
     OVATION_CO_TRY(auto banned, co_await p_.all.db().query(sql::banned_users, {}));
     for (int i = 0; i < banned.size(); ++i) p_.ended.ban(user_id(banned.number(i, 0)));
     OVATION_CO_TRY(auto ended, co_await p_.all.db().query(sql::ended_lately, pg::with(limits::access_token_ms)));
@@ -171,6 +172,7 @@ awaitable<result<v1::LogInResponse>> service::log_in(granted who, v1::LogInReque
     }));
     if (!right || r.empty()) co_return wrong_log_in();
     if (r.boolean(0, 4)) co_return denied("banned", "This account is banned.");
+    if (r.boolean(0, 8) && !p_.demo) co_return denied("demo_account", "This is a demo account; its password is published. Make an account of your own.");
     co_return co_await open_session(user_id(r.number(0, 0)), who.who());
 }
 

@@ -21,6 +21,7 @@ public:
 struct new_user {
     std::string handle, display_name, password_hash;
     role_set roles;
+    bool demo = false;  // its password is published: it logs in at demo servers only
 };
 // Fails with already_exists when the handle is taken.
 awaitable<result<user_id>> create_user(pg::pool& db, new_user who);
@@ -39,6 +40,7 @@ struct service_parts {
     revocations& ended;
     account_opener& opener;
     double rate_factor = 1;
+    bool demo = false;
 };
 
 class service {

@@ -271,7 +271,7 @@ void application::parts::wire() {
     must(wait(first, check_schema(first.db)), "schema");
     if (auto known = wait(first, check_time_zone(first.db, options.time_zone)); !known) throw std::runtime_error(known.error().message);
     tokens = std::make_unique<identity::token_codec>(must(wait(first, identity::installation_key(first.db)), "installation key"));
-    people = std::make_unique<identity::service>(identity::service_parts{all, workers, clock, *tokens, ended, opener, factor()});
+    people = std::make_unique<identity::service>(identity::service_parts{all, workers, clock, *tokens, ended, opener, factor(), options.demo});
     must(wait(first, people->load()), "people");
     must(wait(first, gift_service.load()), "gift catalogue");
     const auto head = must(wait(first, first.db.query(ledger_head, {})), "ledger");

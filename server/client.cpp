@@ -2,6 +2,7 @@
 
 #include <netdb.h>
 #include <netinet/tcp.h>
+#include <openssl/ssl.h>
 #include <poll.h>
 #include <spdlog/fmt/fmt.h>
 #include <sys/socket.h>
@@ -49,17 +50,17 @@ fault fault_of(int status, const std::string& body) {
 }
 }  // namespace
 
-address address::parse(const std::string& url) {
-    constexpr std::string_view scheme = "http://";
-    if (!url.starts_with(scheme)) throw std::runtime_error(fmt::format("url: {} does not start with http://.", url));
-    auto rest = url.substr(scheme.size());
+address address::parse(const std::string& url, std::string ca) {
+    const bool tls = url.starts_with("https://");
+    if (!tls && !url.starts_with("http://")) throw std::runtime_error(fmt::format("url: {} does not start with http:// or https://.", url));
+    auto rest = url.substr(url.find("//") + 2);
     rest = rest.substr(0, rest.find('/'));
     const auto colon = rest.rfind(':');
-    if (colon == std::string::npos) return {rest, "80"};
-    return {rest.substr(0, colon), rest.substr(colon + 1)};
+    if (colon == std::string::npos) return {rest, tls ? "443" : "80", tls, std::move(ca)};
+    return {rest.substr(0, colon), rest.substr(colon + 1), tls, std::move(ca)};
 }
 
-stream::stream(const address& to) : fd_(-1) {
+stream::stream(const address& to) : fd_(-1), tls_(nullptr, &SSL_free) {
     addrinfo hints{};
     hints.ai_socktype = SOCK_STREAM;
     addrinfo* found = nullptr;
@@ -75,22 +76,41 @@ stream::stream(const address& to) : fd_(-1) {
     if (fd_ < 0) throw std::runtime_error(fmt::format("Cannot reach {} port {}. Is the server running?", to.host, to.port));
     const int one = 1;
     setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    if (to.tls) secure(to);
+}
+void stream::secure(const address& to) {
+    const std::unique_ptr<SSL_CTX, void (*)(SSL_CTX*)> context(SSL_CTX_new(TLS_client_method()), &SSL_CTX_free);
+    SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
+    if (to.ca.empty() ? SSL_CTX_set_default_verify_paths(context.get()) != 1 : SSL_CTX_load_verify_locations(context.get(), to.ca.c_str(), nullptr) != 1)
+        throw std::runtime_error(fmt::format("ca: {} is no PEM file of an authority.", to.ca));
+    tls_.reset(SSL_new(context.get()));
+    auto* names = SSL_get0_param(tls_.get());
+    if (X509_VERIFY_PARAM_set1_ip_asc(names, to.host.c_str()) != 1) {
+        SSL_set_tlsext_host_name(tls_.get(), to.host.c_str());
+        X509_VERIFY_PARAM_set1_host(names, to.host.c_str(), 0);
+    }
+    SSL_set_fd(tls_.get(), fd_);
+    SSL_clear_mode(tls_.get(), SSL_MODE_AUTO_RETRY);
+    if (SSL_connect(tls_.get()) != 1) throw std::runtime_error(fmt::format("No TLS with {} port {}: {}.", to.host, to.port, X509_verify_cert_error_string(SSL_get_verify_result(tls_.get()))));
 }
 stream::~stream() {
     if (fd_ >= 0) ::close(fd_);
 }
 void stream::send(std::string_view bytes) const {
     while (!bytes.empty()) {
-        const auto n = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+        const auto n = tls_ ? SSL_write(tls_.get(), bytes.data(), static_cast<int>(std::min<std::size_t>(bytes.size(), 1u << 30))) : ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
         if (n <= 0) throw std::runtime_error("The connection to the server is broken.");
         bytes.remove_prefix(static_cast<std::size_t>(n));
     }
 }
 std::string stream::receive(int timeout_ms) const {
     pollfd p{fd_, POLLIN, 0};
-    if (::poll(&p, 1, timeout_ms) == 0) return {};
     char chunk[64 * 1024];
-    const auto n = ::recv(fd_, chunk, sizeof chunk, 0);
+    std::ptrdiff_t n = 0;
+    do {
+        if (!(tls_ && SSL_pending(tls_.get()) > 0) && ::poll(&p, 1, timeout_ms) == 0) return {};
+        n = tls_ ? SSL_read(tls_.get(), chunk, sizeof chunk) : ::recv(fd_, chunk, sizeof chunk, 0);
+    } while (tls_ && n < 0 && SSL_get_error(tls_.get(), static_cast<int>(n)) == SSL_ERROR_WANT_READ);  // a ticket, no data
     if (n <= 0) throw std::runtime_error("The server has closed the connection.");
     return {chunk, static_cast<std::size_t>(n)};
 }

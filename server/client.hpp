@@ -1,7 +1,8 @@
-// A small blocking client of our own wire, for bots, the command-line publisher, tests and benches. Plain TCP, binary protobuf.
+// A small blocking client of our own wire, for bots, the command-line publisher, tests and benches. Binary protobuf.
 #pragma once
 #include <google/protobuf/message.h>
 
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -9,28 +10,33 @@
 #include "ovation/v1/live.pb.h"
 #include "server/websocket.hpp"
 
+struct ssl_st;  // OpenSSL's SSL
+
 namespace ovation::client {
 
 struct address {
     std::string host = "127.0.0.1";
     std::string port = "8080";
-    // http://host[:port]; throws with a sentence otherwise.
-    static address parse(const std::string& url);
+    bool tls = false;
+    std::string ca = {};  // PEM file of who is trusted; empty: the system's
+    // http[s]://host[:port]; throws with a sentence otherwise.
+    static address parse(const std::string& url, std::string ca = {});
 };
 
 class stream {
 public:
     explicit stream(const address& to);
     ~stream();
-    stream(stream&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+    stream(stream&& other) noexcept : fd_(std::exchange(other.fd_, -1)), tls_(std::move(other.tls_)) {}
     stream& operator=(stream&&) = delete;
     void send(std::string_view bytes) const;
     // Waits at most `timeout_ms`; empty: nothing came. Throws when the peer has closed.
     std::string receive(int timeout_ms) const;
-    [[nodiscard]] int descriptor() const { return fd_; }
 
 private:
+    void secure(const address& to);
     int fd_;
+    std::unique_ptr<ssl_st, void (*)(ssl_st*)> tls_;  // null: plain TCP
 };
 
 // RPCs over one kept connection.
@@ -65,7 +71,6 @@ public:
         int code;
         std::string reason;
     };
-    [[nodiscard]] int descriptor() const { return connection_.descriptor(); }
 
 private:
     bool unpack();

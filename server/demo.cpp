@@ -130,8 +130,9 @@ std::int64_t take_stage_with(live& socket, std::int64_t song) {
         auto got = socket.next(5'000);
         if (!got) break;
         if (got->has_refused() && got->request_id() == 3) throw std::runtime_error(got->refused().message());
-        if (got->has_stage() && got->stage().song_id() == song) performance = got->stage().performance_id();
-        if (performance != 0) return performance;
+        if (got->has_stage()) performance = got->stage().performance_id();
+        // Until then it may still be the performance of before a restart.
+        if (got->request_id() == 3) return performance;
     }
     throw std::runtime_error("The song could not be picked.");
 }
@@ -279,8 +280,9 @@ void audience_bot(client::address to, int number, std::vector<demo_room> rooms) 
                 pause(300);
             }
         }
-        while (auto got = socket->next(0)) {
-            if (!got->has_refused() || got->refused().detail().reason() != "insufficient_coins") continue;
+        bool dry = false;
+        while (auto got = socket->next(0)) dry |= got->has_refused() && got->refused().detail().reason() == "insufficient_coins";
+        if (dry) {
             v1::CreateTopUpRequest order;
             order.set_key(uuid::make_v7(clock.now_ms()).text());
             order.set_pack_id(2 + roll(2));
@@ -321,7 +323,7 @@ void keep_at_it(const char* what, Body body) {
 }  // namespace
 
 int run_demo(const demo_options& options) {
-    const auto to = client::address::parse(options.url);
+    const auto to = client::address::parse(options.url, options.ca);
     const auto rooms = furnish(to);
     for (const auto& r : rooms) std::cout << fmt::format("room {} of {}\n", r.id, r.singer) << std::flush;
     if (options.seconds < 0) return 0;
@@ -340,7 +342,7 @@ int run_demo(const demo_options& options) {
 }
 
 int run_publish(const publish_options& options) {
-    const auto to = client::address::parse(options.url);
+    const auto to = client::address::parse(options.url, options.ca);
     const auto voice = read_opus(options.file);
     rpc c(to);
     log_in(c, options.handle, options.password);

@@ -90,12 +90,12 @@ role_set roles_of(const std::vector<std::string>& names) {
 int create_user(const config& c, const user_arguments& a) {
     tool t(c);
     const auto roles = roles_of(a.roles);
-    const auto id = run(t.context, [](tool& x, user_arguments u, role_set r) -> awaitable<result<std::int64_t>> {
+    const auto id = run(t.context, [](tool& x, user_arguments u, role_set r, bool demo) -> awaitable<result<std::int64_t>> {
         OVATION_CO_CHECK(identity::check_password(u.password));
-        OVATION_CO_TRY(const auto user, co_await identity::create_user(x.db, {u.handle, u.name.empty() ? u.handle : u.name, crypto::hash_password(u.password), r}));
+        OVATION_CO_TRY(const auto user, co_await identity::create_user(x.db, {u.handle, u.name.empty() ? u.handle : u.name, crypto::hash_password(u.password), r, demo}));
         OVATION_CO_CHECK(co_await ledger::open_wallet(x.db, user));
         co_return user.value;
-    }(t, a, roles));
+    }(t, a, roles, c.demo));
     std::cout << fmt::format("user {} ({})\n", id, a.handle);
     return 0;
 }
@@ -187,11 +187,13 @@ int main(int argc, char** argv) {
     auto* demo_command = with_settings(app.add_subcommand("demo", "Fill a demo server: people, a channel, rooms, and bots that sing, chat and give."));
     server::demo_options demo;
     demo_command->add_option("--url", demo.url, "The server, http://127.0.0.1:8080.");
+    demo_command->add_option("--ca", demo.ca, "PEM file of the authority that an https:// server's certificate comes from; empty: the system's.");
     demo_command->add_option("--seconds", demo.seconds, "How long the bots stay; 0: until Ctrl-C, −1: only people and rooms.");
     auto* publish_command = app.add_subcommand("publish", "Go on stage and send an Ogg Opus file as the voice.");
     server::publish_options publish;
     publish_command->add_option("file", publish.file, "Ogg Opus file, 20 ms packets.")->required();
     publish_command->add_option("--url", publish.url, "The server.");
+    publish_command->add_option("--ca", publish.ca, "PEM file of the authority that an https:// server's certificate comes from; empty: the system's.");
     publish_command->add_option("--handle", publish.handle, "The singer's log-in.")->required();
     publish_command->add_option("--password", publish.password, "The singer's password.")->required();
     publish_command->add_option("--room", publish.room, "The room's number.")->required();

@@ -5,7 +5,7 @@ const free = '没有扣币';
 export const refusals: Record<string, readonly [string, string | null]> = {
   invalid_argument: ['填写的内容不对，请检查', null], not_found: ['找不到了，可能已经不在', null],
   log_in_first: ['请先登录', null], role_missing: ['你的账号没有这个权限', null], permission_denied: ['这不是你的，或者不存在', null],
-  wrong_log_in: ['登录名或密码不对', null], token_invalid: ['登录已过期，请重新登录', null], session_ended: ['登录已结束，请重新登录', null], banned: ['这个账号已被封禁', null], refresh_invalid: ['登录已过期，请重新登录', null],
+  wrong_log_in: ['登录名或密码不对', null], token_invalid: ['登录已过期，请重新登录', null], session_ended: ['登录已结束，请重新登录', null], banned: ['这个账号已被封禁', null], demo_account: ['这是演示账号，请注册自己的账号', null], refresh_invalid: ['登录已过期，请重新登录', null],
   insufficient_coins: [`金币不够，${free}；充值后再送`, null], spend_limit: [`会超过今天的上限，${free}；上限可以从明天起调高`, null], account_frozen: [`钱包已冻结，${free}；请联系客服`, null],
   price_changed: [`价格变了，${free}；看一下新价格再来`, null], room_closed: [`演出没有在进行，${free}`, null], wrong_singer: [`这位歌手已经不在台上，${free}`, null], key_reused: [`这次请求和之前的不一样，${free}；请重新操作`, null],
   key_expired: [`请求放得太久或者设备的时间不对，${free}；请重新操作`, null], unknown_outcome: ['还不知道有没有付成，正在确认，请不要重复', null],
