@@ -42,6 +42,9 @@ TEST_CASE("ultrastar: each oddity is read as meant and named with its line") {
     };
     const std::vector<row> table{
         {"header_without_colon", legacy + "#RUBBISH\n: 0 4 0 la\nE\n", 6},
+        {"header_without_key", legacy + "#:nothing\n: 0 4 0 la\nE\n", 6},
+        {"text_not_separated", legacy + ": 0 4 0la\nE\n", 6},
+        {"break_without_shift", "#TITLE:T\n#ARTIST:A\n#BPM:150\n#RELATIVE:yes\n: 0 4 0 a\n- 8\n: 9 4 0 c\nE\n", 6},
         {"header_repeated", legacy + "#TITLE:U\n: 0 4 0 la\nE\n", 6},
         {"header_in_body", legacy + ": 0 4 0 la\n#YEAR:1999\nE\n", 7},
         {"end_missing", legacy + ": 0 4 0 la", 6},
@@ -93,6 +96,7 @@ TEST_CASE("ultrastar: encodings in their order of decision") {
     const auto guessed = must(legacy + ": 0 4 0 \xd0\xc5\xd3\nE\n");
     CHECK(guessed.encoding_guessed);
     CHECK(words(legacy + ": 0 4 0 \xd0\xc5\xd3\nE\n", {"KOI8-R", false}) == "пес");
+    CHECK(words(legacy + ": 0 4 0 bl\x86\nE\n", {"CP865", false}) == "blå");
     std::string wide = "\xff\xfe", wide_be = "\xfe\xff";
     for (const char c : legacy + ": 0 4 0 la\nE\n") {
         wide += std::string{c, '\0'};
@@ -100,6 +104,14 @@ TEST_CASE("ultrastar: encodings in their order of decision") {
     }
     CHECK(words(wide) == "la");
     CHECK(words(wide_be) == "la");
+}
+TEST_CASE("ultrastar: a file name that leaves the folder is refused with its line") {
+    for (const char* name : {"/etc/passwd", "../a.mp3", "a/../../b.mp3", "C:\\a.mp3", "..\\a.mp3"}) {
+        const auto s = read_ultrastar("#TITLE:T\n#ARTIST:A\n#MP3:" + std::string(name) + "\n#BPM:300\n: 0 4 0 la\nE\n", {});
+        INFO(name);
+        REQUIRE_FALSE(s);
+        CHECK(s.error().message.find('3') != std::string::npos);
+    }
 }
 TEST_CASE("ultrastar: relative beats, tempo changes, decimal commas, instrumentals") {
     const auto s = must("#TITLE:T\n#ARTIST:A\n#BPM:150\n#RELATIVE:yes\n: 0 4 0 a\n: 4 4 0 b\n- 8 10\n: 0 4 0 c\n- 5 6\n: 2 2 0 d\nE\n");
@@ -147,6 +159,35 @@ TEST_CASE("lrc: times, repeats, offset, words, voices, clearing") {
     const auto model = words->lyrics();
     CHECK(model[0].syllables(2).length() == 1'000 * samples_per_ms);
     CHECK(model[0].syllables(0).kind() == "L");
+}
+TEST_CASE("lrc: each deviation is named with its line, and what it says is read") {
+    struct row {
+        std::string code, bytes;
+        int line;
+    };
+    const std::vector<row> table{
+        {"offset_unknown", "[offset:soon]\n[00:01.00]la\n", 1},
+        {"offset_unknown", "[offset:600001]\n[00:01.00]la\n", 1},
+        {"tag_repeated", "[ti:One]\n[ti:Two]\n[00:01.00]la\n", 2},
+        {"junk_line", "[00:01.00]la\nno time here\n", 2},
+        {"times_unsorted", "[00:05.00][00:01.00]la\n", 1},
+        {"lines_unsorted", "[00:05.00]la\n[00:01.00]lo\n", 0},
+        {"word_times_unsorted", "[00:01.00]<00:03.00>la <00:02.00>lo\n", 1},
+        {"word_times_on_repeated_line", "[00:01.00][00:09.00]<00:01.00>la <00:02.00>lo\n", 1},
+        {"encoding_guessed", "[00:01.00]caf\xe9\n", 0},
+    };
+    for (const auto& r : table) {
+        INFO(r.code << " in\n" << r.bytes);
+        const auto s = read_lrc(r.bytes);
+        REQUIRE(s);
+        CHECK(std::ranges::any_of(s->deviations, [&](const auto& d) { return d.code == r.code && d.line == r.line; }));
+        for (const auto& line : s->lines) CHECK_FALSE(line.words.empty());
+    }
+    CHECK(read_lrc("[offset:600000]\n[15:01.00]la\n")->deviations.empty());
+    CHECK(read_lrc("[offset:soon]\n[00:01.00]la\n")->lines[0].start_ms == 1'000);
+    CHECK(read_lrc("[ti:One]\n[ti:Two]\n[00:01.00]la\n")->tag("ti") == "Two");
+    // The words stay, at the line's own time.
+    CHECK(read_lrc("[00:01.00]<00:03.00>la <00:02.00>lo\n")->lines[0].words.size() == 1);
 }
 TEST_CASE("search: pinyin, its initials, accents") {
     const auto s = search_text("茉莉花", "Édith");

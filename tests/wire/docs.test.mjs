@@ -64,6 +64,8 @@ describe('formats.md', () => {
     const written = new Set(page('formats.md').split('\n').filter((l) => l.startsWith('| `')).flatMap((l) => [...cells(l)[0].matchAll(/`([a-z_]+)`/g)].map((m) => m[1])));
     assert.ok(given.size > 25);
     assert.deepEqual([...written].sort(), [...given].sort());
+    const tests = ['unit/formats_test.cpp', 'wire/songs.test.mjs'].map((n) => readFileSync(path.join(top, 'tests', n), 'utf8')).join('\n');
+    assert.deepEqual([...given].filter((code) => !new RegExp(`["']${code}["']`).test(tests)), [], 'each of them is in a test');
   });
 });
 

@@ -78,6 +78,13 @@ test('lint names each deviation with its line, and fails where a file cannot be 
   await fs.writeFile(path.join(folder, 'none.txt'), 'no song at all');
   await assert.rejects(server.ovation('songs', 'lint', path.join(folder, 'none.txt')), (e) => e.code === 1);
 });
+test('a song whose sound is not there gets a backing from its notes, and says so', async () => {
+  await fs.writeFile(path.join(folder, 'lost.txt'), text('Lost sound', 'la').replace('#BPM', '#AUDIO:lost.mp3\n#BPM'));
+  await imports(path.join(folder, 'lost.txt'));
+  const lost = await song('Lost sound');
+  assert.equal(await server.psql(`select deviations->0->>'code' from songs.song where id = ${lost.id}`), 'audio_missing');
+  assert.equal(await server.psql(`select count(*) > 0 from songs.rendition where song_id = ${lost.id}`), 't');
+});
 test('what is exported imports as the same song', async () => {
   for (const title of ['Plain', 'Words', '茉莉花']) {
     const before = await song(title);
