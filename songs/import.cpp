@@ -105,9 +105,13 @@ awaitable<result<song_id>> import_one(pg::pool& db, fs::path file, import_option
     std::int64_t duration = 0;
     for (const auto& l : song.lines) duration = std::max(duration, l.end());
     if (song.notes) {
-        const pcm melody{1, render(*song.notes, part::guide)};
-        guide = guide_file(song.hash);
-        if (!fs::exists(options.media_root / guide)) OVATION_CO_CHECK(write_whole(options.media_root / guide, ogg_of(encode_packets(melody, guide_bits), 1, {{"TITLE", song.title}})));
+        guide = guide_file(song.hash, 0);
+        for (const int key : options.keys) {
+            const auto target = options.media_root / guide_file(song.hash, key);
+            if (fs::exists(target)) continue;
+            const pcm melody{1, render(*in_key(*song.notes, key), part::guide)};
+            OVATION_CO_CHECK(write_whole(target, ogg_of(encode_packets(melody, guide_bits), 1, {{"TITLE", song.title}})));
+        }
     }
     struct made {
         int id, channels;

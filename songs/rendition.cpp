@@ -36,7 +36,7 @@ std::unique_ptr<OpusEncoder, void (*)(OpusEncoder*)> make_encoder(int channels, 
 }  // namespace
 
 std::string rendition_file(const std::string& content_hash, int id) { return fmt::format("{}-{}.opus", content_hash, id); }
-std::string guide_file(const std::string& content_hash) { return content_hash + "-guide.opus"; }
+std::string guide_file(const std::string& content_hash, int key) { return content_hash + "-guide" + (key == 0 ? "" : "-" + std::to_string(key - key_min)) + ".opus"; }
 
 result<pcm> decode_audio(const std::filesystem::path& file) {
     std::array<int, 2> pipe_ends{};

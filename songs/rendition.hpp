@@ -22,7 +22,7 @@ static_assert(rendition_id(0, false) == 13 && key_of_rendition(26) == key_max &&
 
 // The name under the media folder.
 std::string rendition_file(const std::string& content_hash, int id);
-std::string guide_file(const std::string& content_hash);
+std::string guide_file(const std::string& content_hash, int key);
 
 struct pcm {
     int channels = 1;

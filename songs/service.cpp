@@ -69,6 +69,7 @@ awaitable<result<v1::Song>> service::get(granted, v1::GetSongRequest request) {
         one.set_key(key_of_rendition(id));
         one.set_kbps(low_rendition(id) ? 48 : 96);
         one.set_url("/media/" + found[1].string(i, 1));
+        if (!out.guide_url().empty() && !low_rendition(id)) one.set_guide_url("/media/" + guide_file(r.string(0, 7), one.key()));
     }
     co_return out;
 }

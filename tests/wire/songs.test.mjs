@@ -85,6 +85,28 @@ test('a song whose sound is not there gets a backing from its notes, and says so
   assert.equal(await server.psql(`select deviations->0->>'code' from songs.song where id = ${lost.id}`), 'audio_missing');
   assert.equal(await server.psql(`select count(*) > 0 from songs.rendition where song_id = ${lost.id}`), 't');
 });
+test('the guide is made in each key that the song is', async () => {
+  const made = path.join(folder, 'keys.txt');
+  await fs.writeFile(made, text('In keys', 'la'));
+  await server.ovation('songs', 'import', made, '--keys', '-1:1', '--media-root', server.media, '--database', server.conninfo);
+  const { renditions } = await song('In keys');
+  const pitches = [];
+  for (const key of [-1, 0, 1]) {
+    const { guideUrl } = renditions.find((r) => (r.key ?? 0) === key && r.kbps === 96);
+    const bytes = Buffer.from(await (await fetch(server.url + guideUrl)).arrayBuffer());
+    const raw = execFileSync('ffmpeg', ['-loglevel', 'error', '-i', 'pipe:0', '-ss', '1.1', '-t', '0.3', '-f', 'f32le', '-ac', '1', '-ar', '48000', 'pipe:1'], { input: bytes });
+    const x = new Float32Array(raw.buffer.slice(raw.byteOffset, raw.byteOffset + (raw.length & ~3)));
+    // The lag at which the tone is most like itself: its period.
+    let best = [0, -Infinity];
+    for (let lag = 48_000 / 400; lag < 48_000 / 200; ++lag) {
+      let like = 0;
+      for (let i = 0; i + 240 < x.length; ++i) like += x[i] * x[i + lag];
+      if (like > best[1]) best = [lag, like];
+    }
+    pitches.push(48_000 / best[0]);
+  }
+  for (const [i, semitones] of [-1, 0, 1].entries()) assert.ok(Math.abs(12 * Math.log2(pitches[i] / 261.63) - semitones) < 0.3, pitches.join(' '));
+});
 test('what is exported imports as the same song', async () => {
   for (const title of ['Plain', 'Words', '茉莉花']) {
     const before = await song(title);
