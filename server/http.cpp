@@ -95,7 +95,7 @@ std::string write_head(const http_response& response, bool keep_alive, bool head
     if (!response.type.empty()) out += fmt::format("Content-Type: {}\r\n", response.type);
     for (const auto& [name, value] : response.headers) out += fmt::format("{}: {}\r\n", name, value);
     if (response.status == 204) out += keep_alive ? "Connection: keep-alive\r\n" : "Connection: close\r\n";
-    else if (response.status != 101) out += fmt::format("Content-Length: {}\r\nConnection: {}\r\n", response.body.size(), keep_alive ? "keep-alive" : "close");
+    else if (response.status != 101) out += fmt::format("Content-Length: {}\r\nConnection: {}\r\n", response.body.size() + response.tail_bytes, keep_alive ? "keep-alive" : "close");
     out += "\r\n";
     if (!head_only) out += response.body;
     return out;

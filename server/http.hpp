@@ -1,5 +1,6 @@
 // HTTP/1.1 over a transport: Beast parses, the answer is written here. No Beast in this header (it is the build's cost).
 #pragma once
+#include <istream>
 #include <map>
 #include <memory>
 #include <optional>
@@ -29,6 +30,9 @@ struct http_response {
     std::string body;
     std::vector<std::pair<std::string, std::string>> headers;
     bool close = false;
+    // Bytes that follow the body: a file of sound goes out in pieces.
+    std::shared_ptr<std::istream> tail = nullptr;
+    std::size_t tail_bytes = 0;
 };
 
 std::string write_head(const http_response& response, bool keep_alive, bool head_only);

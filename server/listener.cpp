@@ -41,6 +41,7 @@ struct byte_range {
     std::size_t first = 0, end = 0;  // end: one behind
 };
 constexpr std::size_t range_bytes_max = 1 << 20;
+constexpr std::size_t tail_piece_bytes = 1 << 18;
 // Players ask for pieces: one range of bytes (RFC 9110 section 14). What cannot be read as one is answered whole (nothing); one
 // that lies outside is empty. A longer piece than a megabyte is answered in part, and the player asks again.
 std::optional<byte_range> range_of(std::string_view asked, std::size_t size) {
@@ -276,7 +277,18 @@ awaitable<void> listener::serve(core& here, asio::ip::tcp::socket socket, std::s
         }
         const bool keep = request.keep_alive && !response.close && !stopping_;
         connection->deadline_in(limits::idle_without_ping_ms);
-        if (!co_await connection->write_all(write_head(response, keep, request.method == "HEAD")) || !keep) co_return;
+        if (!co_await connection->write_all(write_head(response, keep, request.method == "HEAD"))) co_return;
+        std::string piece;
+        while (request.method != "HEAD" && response.tail_bytes > 0) {
+            piece.resize(std::min(response.tail_bytes, tail_piece_bytes));
+            response.tail->read(piece.data(), static_cast<std::streamsize>(piece.size()));
+            // A file that has become shorter: only closing tells.
+            if (response.tail->gcount() != static_cast<std::streamsize>(piece.size())) co_return;
+            response.tail_bytes -= piece.size();
+            connection->deadline_in(limits::idle_without_ping_ms);
+            if (!co_await connection->write_all(piece)) co_return;
+        }
+        if (!keep) co_return;
         connection->deadline_in(limits::http_keep_alive_ms);
     }
 }
@@ -378,7 +390,8 @@ http_response listener::file(const http_request& request, bool pages_too) {
         if (!found && pages_too && fs::path(*path).extension().empty()) found = inside(options_.web_root, "index.html");
     }
     if (!found) return plain(404, "There is nothing here.\n");
-    std::ifstream in(*found, std::ios::binary);
+    auto opened = std::make_shared<std::ifstream>(*found, std::ios::binary);
+    auto& in = *opened;
     http_response r;
     r.type = type_of(*found);
     std::error_code unreadable;
@@ -395,6 +408,9 @@ http_response listener::file(const http_request& request, bool pages_too) {
         in.seekg(static_cast<std::streamoff>(piece->first));
         in.read(r.body.data(), static_cast<std::streamsize>(r.body.size()));
         r.body.resize(static_cast<std::size_t>(in.gcount()));
+    } else if (sound && !unreadable) {
+        r.tail = std::move(opened);
+        r.tail_bytes = size;
     } else {
         std::ostringstream bytes;
         bytes << in.rdbuf();

@@ -4,7 +4,8 @@ import { execFileSync } from 'node:child_process';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { startServer } from './harness.mjs';
+import net from 'node:net';
+import { startServer, until } from './harness.mjs';
 
 let server, folder, ops;
 const bytesOf = (text, encoding) => execFileSync('iconv', ['-f', 'UTF-8', '-t', encoding], { input: text });
@@ -84,6 +85,33 @@ test('a song whose sound is not there gets a backing from its notes, and says so
   const lost = await song('Lost sound');
   assert.equal(await server.psql(`select deviations->0->>'code' from songs.song where id = ${lost.id}`), 'audio_missing');
   assert.equal(await server.psql(`select count(*) > 0 from songs.rendition where song_id = ${lost.id}`), 't');
+});
+test('a large file of sound goes out in pieces: whole, over one connection, and without being held in memory', async () => {
+  const size = 64 << 20;
+  const big = path.join(server.media, 'big.opus');
+  await fs.writeFile(big, '');
+  await fs.truncate(big, size);
+  const end = await fs.open(big, 'r+');
+  await end.write('the end', size - 7);
+  await end.close();
+  const rss = async () => Number(/VmRSS:\s+(\d+)/.exec(await fs.readFile(`/proc/${server.child().pid}/status`, 'utf8'))[1]) * 1024;
+  const before = await rss();
+  // Eight who ask and do not read.
+  const slow = Array.from({ length: 8 }, () => net.connect(server.port, '127.0.0.1').pause());
+  for (const s of slow) s.write('GET /media/big.opus HTTP/1.1\r\nHost: x\r\n\r\n');
+  const bytes = Buffer.from(await (await fetch(`${server.url}/media/big.opus`)).arrayBuffer());
+  assert.equal(bytes.length, size);
+  assert.equal(bytes.subarray(-7).toString(), 'the end');
+  const grown = (await rss()) - before;
+  assert.ok(grown < size / 2, `${grown} bytes more in memory`);
+  for (const s of slow) s.destroy();
+  // Another request behind it on the same connection; HEAD says the length alone.
+  const c = net.connect(server.port, '127.0.0.1');
+  let got = 0, last = Buffer.alloc(0);
+  c.on('data', (d) => ((got += d.length), (last = Buffer.concat([last, d]).subarray(-4_000))));
+  c.write('HEAD /media/big.opus HTTP/1.1\r\nHost: x\r\n\r\nGET /media/big.opus HTTP/1.1\r\nHost: x\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
+  await until(() => /HTTP\/1\.1 200 OK[^]*\r\n\r\nok\n$/.test(last.toString('latin1').split('the end').at(-1)), 20_000, 'the next answer comes behind the file');
+  assert.ok(got > size && got < size + 4_000, `${got}`);
 });
 test('the guide is made in each key that the song is', async () => {
   const made = path.join(folder, 'keys.txt');
