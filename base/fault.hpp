@@ -23,6 +23,10 @@ struct fault {
     std::string field;    // the request field that is wrong
     bool retryable = false;
     std::int64_t retry_after_ms = 0;
+    std::string inside;   // more for operators: never told to callers
+    [[nodiscard]] std::string in_full() const { return inside.empty() ? message : message + ' ' + inside; }
+    // What callers may read.
+    [[nodiscard]] std::string told() const { return kind == code::internal ? "Something went wrong here. It has been written down; try again later." : message; }
 };
 
 template <class T>

@@ -43,6 +43,9 @@ inline constexpr std::int64_t gift_class_behind_ms_max = 10'000;
 inline constexpr std::int64_t media_behind_extra_ms = 400;
 inline constexpr std::int64_t media_behind_ms_max = 2'500;
 inline constexpr std::size_t media_kept_for_joiner = 5;
+// How long a room believes who shares in a gift: a contract that ends at midnight ends that late at most. One that is decided or
+// ended in between counts at once.
+inline constexpr std::int64_t route_kept_ms = 5'000;
 inline constexpr std::int64_t stage_kept_ms = 90'000;
 inline constexpr std::int64_t song_over_ms = 2'000;         // behind its last sample a song ends by itself
 inline constexpr std::size_t seats_per_stage = 2;

@@ -1,5 +1,7 @@
 #include "base/pg.hpp"
 
+#include <poll.h>
+
 #include <array>
 #include <charconv>
 
@@ -81,9 +83,18 @@ void connection::close() {
 
 fault connection::lost() {
     broken_ = true;
-    auto f = unavailable(lost_reason, timed_out_ ? "The database did not answer in time." : "The connection to the database was lost.");
-    if (raw_ && PQerrorMessage(raw_)[0]) f.message += std::string(" ") + PQerrorMessage(raw_);
+    auto f = unavailable(lost_reason, timed_out_ ? "The database did not answer in time. Try again in a moment." : "The connection to the database was lost. Try again in a moment.");
+    if (raw_ && PQerrorMessage(raw_)[0]) f.inside = PQerrorMessage(raw_);
     return f;
+}
+
+// Nothing comes unasked on an idle connection but its end.
+bool connection::alive() {
+    if (!usable()) return false;
+    pollfd p{PQsocket(raw_), POLLIN, 0};
+    if (::poll(&p, 1, 0) > 0 && (PQconsumeInput(raw_) != 1 || PQstatus(raw_) == CONNECTION_BAD)) return false;
+    // A farewell that could still be read: the end follows it.
+    return !((p.revents & (POLLHUP | POLLERR)) != 0 || (p.revents != 0 && ::poll(&p, 1, 0) > 0));
 }
 
 void connection::arm(std::chrono::milliseconds limit) {
@@ -180,7 +191,7 @@ awaitable<result<std::vector<rows>>> connection::run(std::vector<request> reques
                 const auto status = PQresultStatus(*next);
                 if (status == PGRES_PIPELINE_ABORTED || status == PGRES_FATAL_ERROR) {
                     if (status == PGRES_FATAL_ERROR && !failure) failure = refused(*next);
-                    if (prepares[i]) prepared_.erase(requests[i].what->name);
+                    if (prepares[i] && part == 0) prepared_.erase(requests[i].what->name);  // refused while it ran, it stays prepared
                     if (PQstatus(raw_) == CONNECTION_BAD) co_return lost();
                 } else if (part == 1 && (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)) {
                     out.push_back(std::move(one));
@@ -230,7 +241,7 @@ awaitable<result<pool::lease>> pool::acquire(std::chrono::milliseconds limit) {
     while (!idle_.empty()) {
         auto c = std::move(idle_.back());
         idle_.pop_back();
-        if (c->usable()) co_return lease(*this, std::move(c));
+        if (c->alive()) co_return lease(*this, std::move(c));
     }
     auto made = std::make_unique<connection>(context_);
     auto opened = co_await made->open(conninfo_, limit);

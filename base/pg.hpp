@@ -96,6 +96,8 @@ public:
     awaitable<result<std::vector<rows>>> run(std::vector<request> requests, std::chrono::milliseconds limit);
     awaitable<result<rows>> query(const statement& what, params values, std::chrono::milliseconds limit);
     [[nodiscard]] bool usable() const { return raw_ != nullptr && !broken_; }
+    // Whether it can still be used after having been idle.
+    [[nodiscard]] bool alive();
     [[nodiscard]] int backend_pid() const { return raw_ ? PQbackendPID(raw_) : 0; }
     void close();
 

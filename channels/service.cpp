@@ -1,6 +1,7 @@
 #include "channels/service.hpp"
 
 #include <algorithm>
+#include <chrono>
 
 #include "base/limits.hpp"
 #include "base/text.hpp"
@@ -29,17 +30,19 @@ v1::ContractState state_of(std::string_view text) {
     return v1::CONTRACT_STATE_OFFERED;
 }
 
-bool is_date(std::string_view t) {
-    if (t.size() != 10 || t[4] != '-' || t[7] != '-') return false;
-    for (std::size_t i = 0; i < t.size(); ++i)
-        if (i != 4 && i != 7 && (t[i] < '0' || t[i] > '9')) return false;
-    return true;
+result<void> check_date(std::string_view field, std::string_view t) {
+    bool digits = t.size() == 10 && t[4] == '-' && t[7] == '-';
+    for (std::size_t i = 0; digits && i < t.size(); ++i) digits = i == 4 || i == 7 || (t[i] >= '0' && t[i] <= '9');
+    if (!digits) return invalid(field, "a day as YYYY-MM-DD.");
+    const auto number = [&](std::size_t at, std::size_t size) { return std::stoi(std::string(t.substr(at, size))); };
+    const std::chrono::year_month_day day{std::chrono::year(number(0, 4)), std::chrono::month(static_cast<unsigned>(number(5, 2))), std::chrono::day(static_cast<unsigned>(number(8, 2)))};
+    if (!day.ok() || number(0, 4) == 0) return invalid(field, "this day does not exist in the calendar.");
+    return {};
 }
 
-// A value that PostgreSQL refused as a date (2026-02-30) or as an overlap.
+// What PostgreSQL refused: an overlap, an end before the start.
 fault contract_refusal(const fault& f) {
     const auto state = pg::sqlstate(f);
-    if (state == "22008" || state == "22007") return invalid("from_date", "this day does not exist in the calendar.");
     if (state == "23P01") return precondition("contract_overlaps", "There is already an accepted contract with this singer for some of these days.");
     if (state == "23514") return invalid("to_date", "the end must lie after the start.");
     return f;
@@ -109,7 +112,7 @@ result<v1::Contract> service::contract_of(const pg::rows& r, int i) const {
     ledger::split_question q;
     q.licensed_song = true;
     q.vat_bp = vat_bp_;
-    q.channel = ledger::policy{"channel", out.channel_id(), r.string(i, 9), std::nullopt};
+    if (r.text(i, 9) != "ovation-default") q.channel = ledger::policy{"channel", out.channel_id(), r.string(i, 9), std::nullopt};
     auto without = ledger::resolve(q);
     if (!without) return without.error();
     q.contract = ledger::policy{"contract", out.id(), "", out.agent_bp()};
@@ -128,8 +131,8 @@ awaitable<result<v1::Contract>> service::contract(std::int64_t id) {
 
 awaitable<result<v1::Contract>> service::offer(granted, v1::OfferContractRequest request) {
     if (request.agent_bp() < 0 || request.agent_bp() > ledger::agent_rate_max_bp) co_return invalid("agent_bp", "an agent's rate lies between 0 and 3000 basis points (30 %).");
-    if (!is_date(request.from_date())) co_return invalid("from_date", "a day as YYYY-MM-DD.");
-    if (!request.to_date().empty() && !is_date(request.to_date())) co_return invalid("to_date", "a day as YYYY-MM-DD, or nothing.");
+    OVATION_CO_CHECK(check_date("from_date", request.from_date()));
+    if (!request.to_date().empty()) OVATION_CO_CHECK(check_date("to_date", request.to_date()));
     OVATION_CO_TRY(auto channel, co_await cores_.db().query(sql::get_channel, pg::with(request.channel_id())));
     ledger::split_question q;
     q.channel = ledger::policy{"channel", request.channel_id(), channel.string(0, 5), std::nullopt};
@@ -148,6 +151,7 @@ awaitable<result<v1::Contract>> service::get_contract(granted, v1::GetContractRe
 
 awaitable<result<v1::Contract>> service::decide(granted, v1::DecideContractRequest request) {
     auto r = co_await cores_.db().query(sql::decide_contract, pg::with(request.contract_id(), request.accept()));
+    ++changes_;
     if (!r) co_return contract_refusal(r.error());
     OVATION_CO_TRY(auto now, co_await contract(request.contract_id()));
     const auto wanted = request.accept() ? v1::CONTRACT_STATE_ACCEPTED : v1::CONTRACT_STATE_DECLINED;
@@ -157,6 +161,7 @@ awaitable<result<v1::Contract>> service::decide(granted, v1::DecideContractReque
 
 awaitable<result<v1::Contract>> service::end_contract(granted, v1::EndContractRequest request) {
     OVATION_CO_TRY(auto r, co_await cores_.db().query(sql::end_contract, pg::with(request.contract_id(), time_zone_)));
+    ++changes_;
     OVATION_CO_TRY(auto now, co_await contract(request.contract_id()));
     if (r.empty() && now.state() == v1::CONTRACT_STATE_DECLINED) co_return precondition("already_decided", "This contract has been decided already.");
     co_return now;

@@ -1,5 +1,7 @@
 // ChannelService: agents' channels, contracts with singers, and the route that follows from them.
 #pragma once
+#include <atomic>
+
 #include "base/cores.hpp"
 #include "base/rpc.hpp"
 #include "identity/access_gate.hpp"
@@ -27,12 +29,16 @@ public:
     // Gifts to this singer in this channel, as of today: precedence contract > channel > preset.
     awaitable<result<route_id>> route_of(channel_id channel, user_id singer, bool licensed_song);
 
+    // Moves whenever a contract was decided or ended here: what was made of routes before may hold no more.
+    [[nodiscard]] std::uint64_t changes() const { return changes_; }
+
 private:
     awaitable<result<v1::Contract>> contract(std::int64_t id);
     result<v1::Contract> contract_of(const pg::rows& r, int row) const;
     cores& cores_;
     std::string time_zone_;
     int vat_bp_;
+    std::atomic<std::uint64_t> changes_ = 0;
 };
 
 }  // namespace ovation::channels

@@ -18,19 +18,23 @@ constexpr int page_size_max = 200;
 const pg::statement begin_read{"begin_read", "begin isolation level repeatable read read only"};
 constexpr auto limit = std::chrono::seconds(10);
 
-// Where a statement goes on: entries older than `before`, the newest of them leaving `balance` at `version`.
+// Where the statement of an account goes on: with entries older than `before`, of the newest of them `told` postings stood on the
+// last page; the next one leaves `balance` at `version`.
 struct cursor {
-    std::int64_t before = INT64_MAX, balance = 0, version = 0;
-    [[nodiscard]] std::string text() const { return fmt::format("{}.{}.{}", before, balance, version); }
+    std::int64_t account = 0, before = INT64_MAX, told = 0, balance = 0, version = 0;
+    [[nodiscard]] std::string text() const { return fmt::format("{}.{}.{}.{}.{}", account, before, told, balance, version); }
     static std::optional<cursor> parse(std::string_view t) {
         cursor out;
-        for (auto* part : {&out.before, &out.balance, &out.version}) {
+        for (auto* part : {&out.account, &out.before, &out.told, &out.balance, &out.version}) {
             const auto [end, bad] = std::from_chars(t.data(), t.data() + t.size(), *part);
             if (bad != std::errc{}) return std::nullopt;
             t.remove_prefix(static_cast<std::size_t>(end - t.data()));
+            if (part == &out.version ? !t.empty() : !t.starts_with('.')) return std::nullopt;
             if (!t.empty()) t.remove_prefix(1);
         }
-        return out;
+        constexpr auto most = std::int64_t{1} << 60;
+        const bool sane = out.before > 0 && out.told >= 0 && out.told < 10 && out.version >= 0 && std::abs(out.balance) < most;
+        return sane ? std::optional(out) : std::nullopt;
     }
 };
 
@@ -213,7 +217,8 @@ awaitable<result<std::optional<v1::ListPostingsResponse>>> service::statement(st
     const auto account_number = account.number(0, 0);
     const auto kind = account.string(0, 3);
     out.set_balance_micros(account.number(0, 1));
-    if (!at) at = cursor{INT64_MAX, account.number(0, 1), account.number(0, 2)};
+    if (!at) at = cursor{account_number, INT64_MAX, 0, account.number(0, 1), account.number(0, 2)};
+    if (at->account != account_number) co_return invalid("page_token", "this token is of another account's statement.");
     const bool pays = kind == "wallet" || kind == "gift_only" || kind == "bonus";
     auto asked = pays ? pg::with(account.number(0, 4), at->before, size + 1, kind) : pg::with(account_number, at->before, size + 1);
     OVATION_CO_TRY(auto gifts, co_await (*held)->query(pays ? sql::gifts_of_payer : kind == "earnings" ? sql::gifts_of_earner : sql::gifts_of_house, std::move(asked), limit));
@@ -227,8 +232,16 @@ awaitable<result<std::optional<v1::ListPostingsResponse>>> service::statement(st
         const auto gift_seq = next_gift < gifts.size() ? gifts.number(next_gift, 0) : 0;
         const auto other_seq = next_other < others.size() ? others[next_other].front().entry_seq() : 0;
         auto mine = gift_seq > other_seq ? gift_postings(gifts, next_gift++, account_number) : std::move(others[next_other++]);
-        at->before = std::max(gift_seq, other_seq);
-        for (auto p = mine.rbegin(); p != mine.rend(); ++p) {
+        const auto seq = std::max(gift_seq, other_seq);
+        auto p = mine.rbegin() + std::min<std::ptrdiff_t>(std::exchange(at->told, 0), std::ssize(mine));
+        at->before = seq;
+        for (; p != mine.rend(); ++p) {
+            // An entry with several postings may go on over the page's edge.
+            if (out.postings_size() == size) {
+                at->before = seq + 1;
+                at->told = p - mine.rbegin();
+                break;
+            }
             p->set_balance_after_micros(at->balance);
             p->set_account_version(at->version);
             at->balance -= p->amount_micros();
@@ -236,7 +249,7 @@ awaitable<result<std::optional<v1::ListPostingsResponse>>> service::statement(st
             *out.add_postings() = std::move(*p);
         }
     }
-    if (next_gift < gifts.size() || next_other < others.size()) out.set_next_page_token(at->text());
+    if (at->told > 0 || next_gift < gifts.size() || next_other < others.size()) out.set_next_page_token(at->text());
     co_return std::optional(std::move(out));
 }
 

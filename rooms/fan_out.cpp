@@ -218,7 +218,7 @@ v1::ServerFrame refusal(std::uint64_t request_id, const fault& why) {
     f.set_request_id(request_id);
     auto& r = *f.mutable_refused();
     r.set_code(std::string(code_name(why.kind)));
-    r.set_message(why.kind == code::internal ? "Something went wrong here. Try again later." : why.message);
+    r.set_message(why.told());
     r.mutable_detail()->set_reason(why.reason);
     r.mutable_detail()->set_retryable(why.retryable);
     r.mutable_detail()->set_retry_after_ms(why.retry_after_ms);

@@ -68,7 +68,7 @@ void room::cancel_request(const member_ptr& who, std::uint64_t request_id, std::
     done(who, request_id);
 }
 
-void room::arrange_queue(const member_ptr& who, std::uint64_t request_id, const v1::ArrangeQueue& request) {
+result<void> room::arrange_queue(const v1::ArrangeQueue& request) {
     // The next skip forgets the last one: that request does not come back.
     std::optional<song_queue::request> forgotten;
     if (request.action() == v1::ArrangeQueue::ACTION_SKIP && queue_.skipped()) forgotten = *queue_.skipped();
@@ -82,10 +82,10 @@ void room::arrange_queue(const member_ptr& who, std::uint64_t request_id, const 
             default: return invalid("action", "move, skip, undo_skip, hold or release.");
         }
     }();
-    if (!changed) return refuse(who, request_id, changed.error());
+    if (!changed) return changed;
     if (forgotten) drop_bump(*forgotten);
     publish_queue();
-    done(who, request_id);
+    return {};
 }
 
 }  // namespace ovation::rooms

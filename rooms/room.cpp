@@ -16,7 +16,10 @@ enum state_key : int { key_presence = 1, key_stage = 2, key_supporters = 3, key_
 constexpr std::int64_t presence_every_ms = 1'000;
 constexpr std::int64_t supporters_every_ms = 2'000;
 constexpr std::int64_t timeline_every_ms = 1'000;
-bool json_of(const google::protobuf::Message& m, std::string& into) { return google::protobuf::util::MessageToJsonString(m, &into).ok(); }
+std::string json_of(const google::protobuf::Message& m) {
+    std::string out;
+    return google::protobuf::util::MessageToJsonString(m, &out).ok() ? out : "{}";
+}
 }  // namespace
 
 room::room(room_parts parts, room_facts facts) : p_(parts), facts_(std::move(facts)), flush_timer_(parts.home.context), hold_timer_(parts.home.context), epoch_(crypto::random_token().substr(0, 12)) {
@@ -49,24 +52,27 @@ void room::spawn(std::string_view name, awaitable<void> task) {
     }(shared_from_this(), std::move(task)));
 }
 
+// The staff's hand in queue and seats. What ops does there is written down with its reason, before and after.
+awaitable<void> room::arrange(member_ptr who, v1::ClientFrame command) {
+    const bool by_house = access_gate::of_house(who->who), queue = command.has_arrange_queue();
+    if (by_house)
+        if (auto said = access_gate::check_reason(command.reason()); !said) co_return refuse(who, command.request_id(), said.error());
+    const auto now = [&] { return queue ? json_of(queue_now()) : json_of(stage_now()); };
+    const auto before = now();
+    auto changed = queue ? arrange_queue(command.arrange_queue()) : co_await arrange_seat(command.arrange_seat());
+    if (!changed) co_return refuse(who, command.request_id(), changed.error());
+    if (by_house) {
+        const auto after = now();
+        if (auto kept = co_await p_.home.db.query(sql::audit_live, pg::with(who->who.user, queue ? "arrange_queue" : "arrange_seat", facts_.shown.id(), command.reason(), before, after)); !kept) {
+            // Done already: the log has what the trail has not.
+            log::error("rooms", "act_not_audited", "room_id={} user_id={} reason={} before={} after={}", facts_.shown.id(), who->who.user.value, log::quoted(command.reason()), log::quoted(before), log::quoted(after));
+            co_return refuse(who, command.request_id(), kept.error());
+        }
+    }
+    done(who, command.request_id());
+}
+
 void room::handle(const member_ptr& who, granted proof, v1::ClientFrame command) {
-    const auto kind = command.command_case();
-    if ((kind == v1::ClientFrame::kArrangeQueue || kind == v1::ClientFrame::kArrangeSeat) && access_gate::of_house(who->who)) return spawn("act_as_ops", act_as_ops(who, std::move(proof), std::move(command)));
-    act(who, std::move(proof), std::move(command));
-}
-
-// What ops does to a queue or a stage is written down first, so that nothing is done which nobody can read later.
-awaitable<void> room::act_as_ops(member_ptr who, granted proof, v1::ClientFrame command) {
-    if (auto said = access_gate::check_reason(command.reason()); !said) co_return refuse(who, command.request_id(), said.error());
-    const bool queue = command.has_arrange_queue();
-    std::string before, after;
-    const bool written = queue ? json_of(queue_now(), before) && json_of(command.arrange_queue(), after) : json_of(stage_now(), before) && json_of(command.arrange_seat(), after);
-    if (!written) co_return refuse(who, command.request_id(), internal_fault("no JSON of a live command"));
-    if (auto kept = co_await p_.home.db.query(sql::audit_live, pg::with(who->who.user, queue ? "arrange_queue" : "arrange_seat", facts_.shown.id(), command.reason(), before, after)); !kept) co_return refuse(who, command.request_id(), kept.error());
-    act(who, std::move(proof), std::move(command));
-}
-
-void room::act(const member_ptr& who, granted proof, v1::ClientFrame command) {
     const auto request = command.request_id();
     switch (command.command_case()) {
         case v1::ClientFrame::kPing: {
@@ -86,10 +92,10 @@ void room::act(const member_ptr& who, granted proof, v1::ClientFrame command) {
         case v1::ClientFrame::kMedia: return media(who, request, std::move(*command.mutable_media()));
         case v1::ClientFrame::kRequestSong: return spawn("request_song", request_song(who, request, std::move(*command.mutable_request_song())));
         case v1::ClientFrame::kCancelRequest: return cancel_request(who, request, command.cancel_request().id());
-        case v1::ClientFrame::kArrangeQueue: return arrange_queue(who, request, command.arrange_queue());
+        case v1::ClientFrame::kArrangeQueue:
+        case v1::ClientFrame::kArrangeSeat: return spawn("arrange", arrange(who, std::move(command)));
         case v1::ClientFrame::kTakeSeat: return take_seat(who, request, command.take_seat().record());
         case v1::ClientFrame::kLeaveSeat: return leave_seat(who, request);
-        case v1::ClientFrame::kArrangeSeat: return spawn("arrange_seat", arrange_seat(who, request, command.arrange_seat()));
         case v1::ClientFrame::kBumpRequest: return spawn("bump", bump(who, request, std::move(*command.mutable_bump_request())));
         case v1::ClientFrame::kSetStage: return set_stage(who, request, command.set_stage());
         case v1::ClientFrame::kSetQuality:

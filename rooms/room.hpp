@@ -130,8 +130,7 @@ public:
     void tick(std::int64_t now_ms);
 
 private:
-    void act(const member_ptr& who, granted proof, v1::ClientFrame command);
-    awaitable<void> act_as_ops(member_ptr who, granted proof, v1::ClientFrame command);
+    awaitable<void> arrange(member_ptr who, v1::ClientFrame command);
 
     // fan_out.cpp
     void publish(event_class kind, int key, v1::ServerFrame frame, std::int64_t entry_seq = 0);
@@ -155,7 +154,7 @@ private:
     struct seat;
     void take_seat(const member_ptr& who, std::uint64_t request_id, bool record);
     void leave_seat(const member_ptr& who, std::uint64_t request_id);
-    awaitable<void> arrange_seat(member_ptr who, std::uint64_t request_id, v1::ArrangeSeat request);
+    awaitable<result<void>> arrange_seat(v1::ArrangeSeat request);
     void empty_seat();
     void wait_for_singer();
     void save_seat();
@@ -185,7 +184,7 @@ private:
     // requests.cpp
     awaitable<void> request_song(member_ptr who, std::uint64_t request_id, v1::RequestSong request);
     void cancel_request(const member_ptr& who, std::uint64_t request_id, std::int64_t id);
-    void arrange_queue(const member_ptr& who, std::uint64_t request_id, const v1::ArrangeQueue& request);
+    result<void> arrange_queue(const v1::ArrangeQueue& request);
     void publish_queue();
     awaitable<void> save_queue();
     [[nodiscard]] v1::Queue queue_now() const;
@@ -276,7 +275,9 @@ private:
         std::shared_ptr<take> scoring;
         bool records = false;         // this singer's voice is to be kept
         std::shared_ptr<recorder> keeping;
-        route_id route;
+        route_id route;               // of gifts to this singer, while it holds
+        std::int64_t route_until_ms = 0;
+        std::uint64_t route_of_changes = 0;
     };
     std::array<seat, limits::seats_per_stage> seats_;
     bool seat_locked_ = true;

@@ -129,18 +129,18 @@ void room::restore_seat(user_id user, std::string name, bool locked) {
     seats_[guest].until_ms = p_.clock.steady_ms() + limits::stage_kept_ms;
 }
 
-awaitable<void> room::arrange_seat(member_ptr who, std::uint64_t request_id, v1::ArrangeSeat request) {
-    if (alone()) co_return refuse(who, request_id, precondition("sung_alone", "Nobody else is here: this is a stage of your own."));
+awaitable<result<void>> room::arrange_seat(v1::ArrangeSeat request) {
+    if (alone()) co_return precondition("sung_alone", "Nobody else is here: this is a stage of your own.");
     const user_id user(request.user_id());
     auto named = std::ranges::find_if(seats_, [&](const seat& s) { return user && s.user == user; });
     const auto nobody = invalid("user_id", "is not on this stage.");
     switch (request.action()) {
         case v1::ArrangeSeat::ACTION_INVITE: {
-            if (facts_.shown.show_id() == 0) co_return refuse(who, request_id, precondition("room_closed", "Open the show first."));
-            if (seats_[guest].user) co_return refuse(who, request_id, precondition("seat_taken", "The seat is taken. Free it first."));
+            if (facts_.shown.show_id() == 0) co_return precondition("room_closed", "Open the show first.");
+            if (seats_[guest].user) co_return precondition("seat_taken", "The seat is taken. Free it first.");
             auto r = co_await p_.home.db.query(sql::singer_by_handle, pg::with(request.handle(), std::int64_t{1} << v1::ROLE_SINGER));
-            if (!r) co_return refuse(who, request_id, r.error());
-            if (r->empty() || is_singer(user_id(r->number(0, 0)))) co_return refuse(who, request_id, invalid("handle", "there is no other singer of this name."));
+            if (!r) co_return r.error();
+            if (r->empty() || is_singer(user_id(r->number(0, 0)))) co_return invalid("handle", "there is no other singer of this name.");
             invited_ = user_id(r->number(0, 0));
             invited_name_ = r->string(0, 1);
             break;
@@ -153,18 +153,18 @@ awaitable<void> room::arrange_seat(member_ptr who, std::uint64_t request_id, v1:
             break;
         case v1::ArrangeSeat::ACTION_MUTE:
         case v1::ArrangeSeat::ACTION_UNMUTE:
-            if (named == seats_.end()) co_return refuse(who, request_id, nobody);
+            if (named == seats_.end()) co_return nobody;
             named->muted = request.action() == v1::ArrangeSeat::ACTION_MUTE;
             break;
         case v1::ArrangeSeat::ACTION_REMOVE:
             if (user && user == invited_) invited_ = {};
-            else if (!user || seats_[guest].user != user) co_return refuse(who, request_id, nobody);
+            else if (!user || seats_[guest].user != user) co_return nobody;
             else empty_seat();
             break;
-        default: co_return refuse(who, request_id, invalid("action", "invite, lock, unlock, mute, unmute or remove."));
+        default: co_return invalid("action", "invite, lock, unlock, mute, unmute or remove.");
     }
     publish_stage();
-    done(who, request_id);
+    co_return result<void>{};
 }
 
 void room::media(const member_ptr& who, std::uint64_t request_id, v1::Media message) {

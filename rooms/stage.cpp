@@ -312,11 +312,16 @@ awaitable<result<room::stage_answer>> room::stage_route(user_id to_singer) {
     const auto at = is_singer(singer) ? host : guest;
     auto route = seats_[at].route;
     const auto performance = stage_.performance_id();
-    if (!route) {
+    const auto changes = p_.routes.changes();
+    if (!route || changes != seats_[at].route_of_changes || p_.clock.steady_ms() >= seats_[at].route_until_ms) {
         OVATION_CO_TRY(const auto made, co_await p_.routes.make(facts_.channel, singer, licensed_song_ && stage_.performance_id() != 0));
         if (facts_.shown.show_id() == 0) co_return closed;
         route = made;
-        if (performance == stage_.performance_id() && (at == host || seats_[guest].user == singer)) seats_[at].route = made;
+        if (performance == stage_.performance_id() && (at == host || seats_[guest].user == singer)) {
+            seats_[at].route = made;
+            seats_[at].route_until_ms = p_.clock.steady_ms() + limits::route_kept_ms;
+            seats_[at].route_of_changes = changes;
+        }
     }
     stage_answer out{route, singer, performance_id(stage_.performance_id()), std::nullopt};
     if (stage_.performance_id() != 0) out.song_position = position_now();

@@ -20,6 +20,8 @@ class route_maker {
 public:
     virtual ~route_maker() = default;
     virtual awaitable<result<route_id>> make(channel_id channel, user_id singer, bool licensed_song) = 0;
+    // Moves whenever a contract changes.
+    virtual std::uint64_t changes() = 0;
 };
 
 struct missed_gifts {

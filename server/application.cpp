@@ -61,6 +61,7 @@ struct wallet_opener final : identity::account_opener {
 struct routes_from_contracts final : rooms::route_maker {
     explicit routes_from_contracts(channels::service& s) : channels(s) {}
     awaitable<result<route_id>> make(channel_id channel, user_id singer, bool licensed) override { return channels.route_of(channel, singer, licensed); }
+    std::uint64_t changes() override { return channels.changes(); }
     channels::service& channels;
 };
 struct routes_from_stage final : gifts::route_source {
@@ -257,7 +258,7 @@ struct application::parts {
     }
     template <class T>
     T must(result<T> r, const char* what) {
-        if (!r) throw std::runtime_error(fmt::format("{}: {}", what, r.error().message));
+        if (!r) throw std::runtime_error(fmt::format("{}: {}", what, r.error().in_full()));
         if constexpr (!std::is_void_v<T>) return std::move(*r);
     }
 
@@ -337,7 +338,25 @@ void application::parts::stop() {
     log::info("server", "stopped", "entry_seq={}", announcer.announced().value);
 }
 
+void check_settings(const config& c) {
+    (void)read_words(c.words_file);
+    error_code failed;
+    (void)asio::ip::make_address(c.address, failed);
+    if (failed) throw std::runtime_error(fmt::format("address: {} is not an IP address.", c.address));
+    if (!c.tls_cert.empty()) (void)tls_of(c.tls_cert, c.tls_key);
+    else if (!c.tls_key.empty()) throw std::runtime_error("tls_cert: a key alone is no TLS; name the certificate too.");
+    if (!c.redis.empty() && !c.redis.starts_with("unix:") && c.redis.find(':') == std::string::npos) throw std::runtime_error(fmt::format("redis: {} is neither unix:/path/redis.sock nor host:port.", c.redis));
+    for (const auto& origin : split(c.allowed_origins)) {
+        const auto host = origin.find("://");
+        if ((!origin.starts_with("https://") && !origin.starts_with("http://")) || origin.find('/', host + 3) != std::string::npos || origin.size() == host + 3)
+            throw std::runtime_error(fmt::format("allowed_origins: {} is no origin; write https://example.org, without a path.", origin));
+    }
+    for (const auto& proxy : split(c.trusted_proxies))
+        if ((void)asio::ip::make_address(proxy, failed); failed) throw std::runtime_error(fmt::format("trusted_proxies: {} is not an IP address.", proxy));
+}
+
 application::application(config options) {
+    check_settings(options);
     if (options.demo && options.sandbox_key.empty()) options.sandbox_key = crypto::random_token();
     parts_ = std::make_unique<parts>(std::move(options));
 }

@@ -6,6 +6,9 @@
 
 namespace ovation::server {
 
+// What `ovation check` and a start refuse alike, before anything is opened: throws a sentence that names the setting.
+void check_settings(const config& c);
+
 class application {
 public:
     explicit application(config options);

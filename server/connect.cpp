@@ -164,12 +164,11 @@ http_response error_response(const fault& f) {
     detail.set_reason(f.reason);
     detail.set_retryable(f.retryable);
     detail.set_retry_after_ms(f.retry_after_ms);
-    const bool internal = f.kind == code::internal;
     if (pg::sqlstate(f).empty()) detail.set_field(f.field);
     http_response r;
     r.status = http_status(f.kind);
     r.type = "application/json";
-    const std::string message = internal ? "Something went wrong here. It has been written down; try again later." : f.message;
+    const std::string message = f.told();
     r.body = fmt::format(R"({{"code":"{}","message":{},"details":[{{"type":"ovation.v1.ErrorDetail","value":"{}"}}]}})", code_name(f.kind), json::serialize(json::string(message)),
                          crypto::base64_unpadded(detail.SerializeAsString()));
     if (f.retry_after_ms > 0) r.headers.emplace_back("Retry-After", std::to_string((f.retry_after_ms + 999) / 1000));

@@ -134,22 +134,25 @@ std::vector<sweeper*> listener::sweepers() {
     return out;
 }
 
+ssl_context_ptr tls_of(const std::string& certificate, const std::string& key) {
+    ssl_context_ptr out(SSL_CTX_new(TLS_server_method()));
+    SSL_CTX_set_min_proto_version(out.get(), TLS1_2_VERSION);
+    SSL_CTX_set_mode(out.get(), SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_options(out.get(), SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+    if (SSL_CTX_use_certificate_chain_file(out.get(), certificate.c_str()) != 1)
+        throw std::runtime_error(fmt::format("tls_cert: cannot read {}: {}", certificate, openssl_error()));
+    if (SSL_CTX_use_PrivateKey_file(out.get(), key.c_str(), SSL_FILETYPE_PEM) != 1)
+        throw std::runtime_error(fmt::format("tls_key: cannot read {}: {}", key, openssl_error()));
+    // HTTP/1.1 is what is spoken here; a browser must not try another one.
+    SSL_CTX_set_alpn_select_cb(out.get(), [](SSL*, const unsigned char** chosen, unsigned char* size, const unsigned char* in, unsigned int in_size, void*) {
+        static constexpr unsigned char ours[] = "\x08http/1.1";
+        return SSL_select_next_proto(const_cast<unsigned char**>(chosen), size, ours, sizeof ours - 1, in, in_size) == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
+    }, nullptr);
+    return out;
+}
+
 void listener::open() {
-    if (!options_.tls_cert.empty()) {
-        tls_.reset(SSL_CTX_new(TLS_server_method()));
-        SSL_CTX_set_min_proto_version(tls_.get(), TLS1_2_VERSION);
-        SSL_CTX_set_mode(tls_.get(), SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
-        SSL_CTX_set_options(tls_.get(), SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
-        if (SSL_CTX_use_certificate_chain_file(tls_.get(), options_.tls_cert.c_str()) != 1)
-            throw std::runtime_error(fmt::format("tls_cert: cannot read {}: {}", options_.tls_cert, openssl_error()));
-        if (SSL_CTX_use_PrivateKey_file(tls_.get(), options_.tls_key.c_str(), SSL_FILETYPE_PEM) != 1)
-            throw std::runtime_error(fmt::format("tls_key: cannot read {}: {}", options_.tls_key, openssl_error()));
-        // HTTP/1.1 is what is spoken here; a browser must not try another one.
-        SSL_CTX_set_alpn_select_cb(tls_.get(), [](SSL*, const unsigned char** out, unsigned char* size, const unsigned char* in, unsigned int in_size, void*) {
-            static constexpr unsigned char ours[] = "\x08http/1.1";
-            return SSL_select_next_proto(const_cast<unsigned char**>(out), size, ours, sizeof ours - 1, in, in_size) == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
-        }, nullptr);
-    }
+    if (!options_.tls_cert.empty()) tls_ = tls_of(options_.tls_cert, options_.tls_key);
     error_code failed;
     const auto address = asio::ip::make_address(options_.address, failed);
     if (failed) throw std::runtime_error(fmt::format("address: {} is not an IP address.", options_.address));

@@ -10,6 +10,13 @@
 
 namespace ovation::server {
 
+struct ssl_context_deleter {
+    void operator()(SSL_CTX* c) const { SSL_CTX_free(c); }
+};
+using ssl_context_ptr = std::unique_ptr<SSL_CTX, ssl_context_deleter>;
+// Throws a sentence that names the setting when a PEM file cannot be used.
+ssl_context_ptr tls_of(const std::string& certificate, const std::string& key);
+
 struct listener_options {
     std::string address = "127.0.0.1";
     std::uint16_t port = 8080;
@@ -60,7 +67,7 @@ private:
 
     listener_options options_;
     listener_parts p_;
-    std::unique_ptr<SSL_CTX, void (*)(SSL_CTX*)> tls_{nullptr, &SSL_CTX_free};
+    ssl_context_ptr tls_;
     std::vector<door> doors_;
     rate_limiter<std::string> connections_;
     std::atomic<bool> stopping_{false};

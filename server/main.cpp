@@ -27,6 +27,7 @@ using server::run;
 using server::tool;
 
 int check(const config& c) {
+    server::check_settings(c);
     tool t(c);
     run(t.context, server::check_time_zone(t.db, c.time_zone));
     std::cout << effective(c) << "The configuration and the schema fit this server.\n";
@@ -211,7 +212,7 @@ int main(int argc, char** argv) {
     try {
         crypto::start();
         const auto must = [](result<void> r) {
-            if (!r) throw failed{r.error().message};
+            if (!r) throw failed{r.error().in_full()};
         };
         if (!config_file.empty()) must(read_config_file(options, config_file));
         must(read_environment(options));

@@ -26,7 +26,7 @@ T run(asio::io_context& context, awaitable<result<T>> body) {
     context.run();
     context.restart();
     if (bug) std::rethrow_exception(bug);
-    if (!*out) throw failed{out->error().message};
+    if (!*out) throw failed{out->error().in_full()};
     if constexpr (!std::is_void_v<T>) return std::move(**out);
 }
 

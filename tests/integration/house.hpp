@@ -44,6 +44,7 @@ struct fake_pipe final : pipe {
 
 struct fake_routes final : route_maker {
     awaitable<result<route_id>> make(channel_id, user_id, bool) override { co_return route_id(11); }
+    std::uint64_t changes() override { return 0; }
 };
 struct fake_journal final : journal_view {
     awaitable<result<missed_gifts>> gifts_since(room_id, entry_seq after, int) override {

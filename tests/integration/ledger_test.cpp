@@ -320,3 +320,32 @@ TEST_CASE("ledger: random commands agree with a sequential model") {
     }
     b.verify_clean();
 }
+TEST_CASE("a connection does not compile its statements: planning by guesses cost an idle server most of a core") {
+    books b;
+    static const pg::statement jit{"t_jit", "show jit"};
+    CHECK(b.wait(b.all.at(0).db.query(jit, {}))->string(0, 0) == "off");
+}
+TEST_CASE("a statement that was refused when it first ran can be run again on its connection") {
+    books b;
+    const auto said = b.wait([](pg::pool& p) -> awaitable<result<std::vector<std::string>>> {
+        static const pg::statement divide{"t_divide", "select 6 / $1::int"}, late{"t_late", "select 7"};
+        constexpr auto limit = std::chrono::seconds(10);
+        std::vector<std::string> out;
+        auto held = co_await p.acquire();
+        if (!held) co_return held.error();
+        const auto refused = co_await (*held)->query(divide, pg::with(0), limit);
+        out.emplace_back(refused ? "" : pg::sqlstate(refused.error()));
+        OVATION_CO_TRY(const auto six, co_await (*held)->query(divide, pg::with(1), limit));
+        out.push_back(six.string(0, 0));
+        // One that was never parsed, as another failed before it, is parsed the next time.
+        std::vector<pg::request> both;
+        both.push_back({&divide, pg::with(0)});
+        both.push_back({&late, {}});
+        out.emplace_back(co_await (*held)->run(std::move(both), limit) ? "ran" : "refused");
+        OVATION_CO_TRY(const auto seven, co_await (*held)->query(late, {}, limit));
+        out.push_back(seven.string(0, 0));
+        co_return out;
+    }(b.all.at(0).db));
+    REQUIRE(said);
+    CHECK(*said == std::vector<std::string>{"22012", "6", "refused", "7"});
+}

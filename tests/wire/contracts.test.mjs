@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes, randomUUID } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
-import { password, RpcError, startServer } from './harness.mjs';
+import { password, RpcError, startServer, until } from './harness.mjs';
 import { Live } from './raw.mjs';
 
 const behind = new Date().getUTCHours() - 12;
@@ -121,6 +121,21 @@ describe('an offer', () => {
       await refused(offer(of, ...args), 'invalid_argument', field);
       assert.deepEqual(await as('agent', 'ChannelService/ListContracts', { channelId: of.id }), {});
     });
+  for (const [name, args, field] of [
+    ['the 30th of February', ['2026-02-30'], 'from_date'],
+    ['the 29th of February of a year without', ['2025-02-29'], 'from_date'],
+    ['a thirteenth month', ['2026-13-01'], 'from_date'],
+    ['a year nought', ['0000-01-01'], 'from_date'],
+    ['a last day that does not exist', ['2026-01-01', '2026-02-30'], 'to_date'],
+    ['a last day before the first', [day(0), day(-1)], 'to_date'],
+    ['a last day that is the first', [day(0), day(0)], 'to_date'],
+  ])
+    test(`an offer with ${name} names ${field}, each time, and makes none`, async () => {
+      const of = await channel();
+      for (let i = 0; i < 9; ++i) await refused(offer(of, ...args), 'invalid_argument', field);
+      assert.deepEqual(await as('agent', 'ChannelService/ListContracts', { channelId: of.id }), {});
+      assert.equal(state(await offer(of, day(0))), 'OFFERED', 'and a right one is taken then');
+    });
   test('is made by the channel’s own agent, and read by its two parties', async () => {
     const of = await channel();
     await refused(offer(of, day(0), '', { by: 'agent2' }), 'permission_denied');
@@ -190,6 +205,19 @@ describe('periods', () => {
     assert.equal(state(await decide(await offer(of, day(-10)), false)), 'DECLINED');
     assert.deepEqual(await gift(of), under(second, 250));
     assert.deepEqual((await as('agent', 'ChannelService/ListContracts', { channelId: of.id })).contracts.map((c) => [state(c), c.agentBp]), [['DECLINED', 1_500], ['OFFERED', 1_500], ['OFFERED', 1_500], ['ACCEPTED', 250], ['ACCEPTED', 300], ['ENDED', 100]]);
+  });
+  test('accepting what overlaps with an accepted one is refused, each time; it stays an offer', async () => {
+    const of = await channel();
+    await accepted(of, day(0), day(10));
+    for (const [from, to] of [[day(0), day(10)], [day(9), ''], [day(-5), day(1)], [day(-5), ''], [day(3), day(4)]]) {
+      const made = await offer(of, from, to);
+      for (let i = 0; i < 3; ++i) await refused(decide(made, true), 'contract_overlaps');
+      assert.equal(state(await get(made)), 'OFFERED');
+      assert.equal(state(await decide(made, false)), 'DECLINED');
+    }
+    const [a, b] = [await offer(of, day(20)), await offer(of, day(25))];
+    const both = await Promise.allSettled([decide(a, true), decide(b, true)]);
+    assert.deepEqual(both.map((x) => x.reason?.reason ?? 'accepted').sort(), ['accepted', 'contract_overlaps'], 'of two at once one');
   });
   for (const [name, from, to, holds] of [
     ['of today alone', 0, 1, true],
@@ -296,6 +324,33 @@ describe('what decides', () => {
       }
       if (contract) assert.deepEqual([contract.splitWith.rightsBp ?? 0, contract.splitWith.singerBp, contract.splitWith.agentBp ?? 0, contract.splitWith.platformBp], onLicensed, 'as the offer said');
     });
+  test('the preview names the same source as the gift’s rule', async () => {
+    const of = await channel();
+    const made = await offer(of, day(0));
+    const { from } = await gift(of, licensed);
+    assert.equal(`${made.splitWithout.source}${made.splitWithout.sourceId ? ` ${made.splitWithout.sourceId}` : ''}`, from);
+  });
+  test('in a show without a song a contract holds from its acceptance on, and not after its end', async () => {
+    const of = await channel();
+    const room = await as('agent', 'RoomService/CreateRoom', { channelId: of.id, name: 'Room', singerHandle: 'singer' });
+    await as('singer', 'RoomService/OpenShow', { roomId: room.id });
+    const bp = async () => {
+      await as('listener', 'GiftService/SendGift', { key: uuid7(), roomId: room.id, giftId: 1, quantity: 1, priceVersion: 1 });
+      return (await as('listener', 'LedgerService/ListPostings', { account: 'wallet', pageSize: 1 })).postings[0].rule.agentBp ?? 0;
+    };
+    const seen = [await bp()];
+    const made = await accepted(of, day(0));
+    seen.push(await bp());
+    await server.psql(`update channels.contract set from_date = from_date - 2, to_date = from_date where id = ${made.id}`);
+    seen.push(state(await get(made)));
+    assert.deepEqual(seen, [0, 1_500, 'ENDED']);
+    // A day that ends is noticed within the time that a room believes what it knows.
+    await until(async () => (await bp()) === 0, 7_000, 'the contract that ended shares no more');
+    const open = await accepted(of, day(0));
+    assert.equal(await bp(), 1_500);
+    await as('agent', 'ChannelService/EndContract', { contractId: open.id });
+    assert.equal(await bp(), 1_500, 'to the end of this day');
+  });
   test('a contract in one channel means nothing in another', async () => {
     const [here, there] = [await channel(), await channel('seventy')];
     const made = await accepted(here, day(0));

@@ -109,6 +109,9 @@ describe('an act on a person or a room', () => {
     assert.equal(await bumps(), '9 9');
     await as('singer', 'RoomService/NameHelper', { roomId: room.id, handle: 'listener', remove: true });
   });
+  test('an unmute of somebody who is not muted changes nothing and is not in the trail', async () => {
+    assert.deepEqual(await written(() => as('ops', 'RoomService/MuteUser', { roomId: room.id, userId: ids.finance, unmute: true, reason: 'a good reason' })), []);
+  });
   test('finance, named a helper, says why too', async () => {
     await as('singer', 'RoomService/NameHelper', { roomId: room.id, handle: 'finance' });
     const mute = (reason) => as('finance', 'RoomService/MuteUser', { roomId: room.id, userId: ids.listener, minutes: 1, reason });
@@ -204,6 +207,13 @@ describe('a live command', () => {
     assert.deepEqual(rows, []);
     await as('singer', 'RoomService/NameHelper', { roomId: room.id, handle: 'listener', remove: true });
   });
+  test('an act of ops that is refused is not in the trail', async () => {
+    const rows = await written(async () => {
+      for (const body of [{ arrangeQueue: { action: 'ACTION_SKIP', id: '77' } }, { arrangeQueue: {} }, { arrangeQueue: { action: 'ACTION_UNDO_SKIP' } }, { arrangeSeat: { action: 'ACTION_INVITE', handle: 'nobody' } }, { arrangeSeat: { action: 'ACTION_MUTE', userId: '77' } }, { arrangeSeat: {} }])
+        assert.notEqual(await ask(ops, { ...body, reason: 'a good reason' }), 'done');
+    });
+    assert.deepEqual(rows, []);
+  });
   test('who may not arrange may not with a reason', async () => {
     const guest = await Live.enter(server, room.id);
     const finance = await enter('finance');
@@ -236,6 +246,13 @@ describe('reports', () => {
   const list = async (request) => (await as('ops', 'RoomService/ListReports', request)).reports ?? [];
   const report = async (who, about, text) => (await as(who, 'RoomService/ReportUser', { roomId: room.id, userId: ids[about], text })).reportId;
   const made = [];
+  test('about nobody, or in no room, is refused each time, and harms no later one', async () => {
+    for (let i = 0; i < 10; ++i) {
+      await refused(as('listener', 'RoomService/ReportUser', { roomId: room.id, userId: 999_999, text: 'x' }), 'not_found');
+      await refused(as('listener', 'RoomService/ReportUser', { roomId: 999_999, userId: ids.listener2, text: 'x' }), 'not_found');
+    }
+    assert.deepEqual(await list({}), []);
+  });
   test('are taken with 1 to 500 characters about somebody in a room', async () => {
     const about = { roomId: room.id, userId: ids.listener2 };
     for (const text of ['', '歌'.repeat(501)]) await refused(as('listener', 'RoomService/ReportUser', { ...about, text }), 'invalid_argument', 'text');

@@ -182,7 +182,11 @@ describe('the statement of', () => {
   test('an account with two parts of a gift has both, one above the other', async () => {
     const account = `earnings:${places.find((p) => p.agent === p.singer).agent}`;
     const all = await read(account);
-    for (const size of [1, 2, 3]) assert.deepEqual(await read(account, size), all);
+    for (const size of [1, 2, 3]) {
+      const cut = await pages(account, size);
+      assert.deepEqual(cut.flatMap((p) => p.postings), all);
+      for (const p of cut) assert.ok(p.postings.length <= size, `${p.postings.length} on a page of ${size}`);
+    }
     assert.deepEqual(all.map((p) => Number(p.accountVersion)), Array.from({ length: all.length }, (_, i) => all.length - i));
     assert.deepEqual(new Set(all.map((p) => `${p.party} ${p.shareBp}`)), new Set(['agent 777', 'singer 5723']));
     assert.equal(sum(all), BigInt(all[0].balanceAfterMicros));
@@ -282,8 +286,12 @@ describe('what is asked wrongly', () => {
     for (const pageSize of [undefined, 0]) assert.equal((await ask({ pageSize })).postings.length, 50);
     assert.equal((await ask({ pageSize: 200 })).postings.length, 200);
   });
-  for (const pageToken of ['x', '1', '1.', '1.2', '1.2.', '..', '.1.2', '1.2.x', '1..2', ' 1.2.3', '9223372036854775808.1.1', '9'.repeat(400), 'bm90aGluZw==', '无'])
+  for (const pageToken of ['x', '1', '1.', '1.2', '1.2.', '..', '.1.2', '1.2.x', '1..2', ' 1.2.3', '9223372036854775808.1.1', '9'.repeat(400), '9.9.9x', '9x9x9', '9.9.9.9', '9.9.-1', '-1.9.9', '9223372036854775807.-9223372036854775808.-9223372036854775808', 'bm90aGluZw==', '无'])
     test(`the token "${pageToken.slice(0, 24)}" names page_token`, () => refused({ pageToken }, 'invalid_argument', 'page_token'));
+  test('the token of another account names page_token', async () => {
+    const { nextPageToken: pageToken } = await ask({ pageSize: 1 });
+    await refused({ account: 'vat', pageToken }, 'invalid_argument', 'page_token');
+  });
   test('no name of an account, or a long one, names account; one that nobody has is not found', async () => {
     for (const account of ['', 'p'.repeat(61)]) await refused({ account }, 'invalid_argument', 'account');
     for (const account of ['p'.repeat(60), 'Platform', 'platform ', 'wallet', 'wallet:', 'wallet:999', 'earnings:-1', "platform' or true --"]) await refused({ account }, 'not_found');
