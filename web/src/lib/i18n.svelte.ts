@@ -2,11 +2,12 @@
 // (words.desk.ts), which a listener does not load.
 import type { deskWords } from './words.desk';
 import type { moreWords } from './words.more';
+import type { peopleWords } from './words.people';
 
 const words = {
   is_recorded: ['正在录音，发言会一起留下', 'Being recorded, chat included'],
   home: ['首页', 'Home'], studio: ['演播室', 'Studio'], channel: ['频道', 'Channel'], ops: ['运营', 'Operations'], statement: ['账单', 'Statement'], log_in: ['登录', 'Log in'],
-  log_out: ['退出', 'Log out'], register: ['注册', 'Register'], handle: ['登录名', 'Log-in name'], password: ['密码', 'Password'], display_name: ['昵称', 'Display name'],
+  log_out: ['退出', 'Log out'], my_account: ['我的账号', 'My account'], register: ['注册', 'Register'], handle: ['登录名', 'Log-in name'], password: ['密码', 'Password'], display_name: ['昵称', 'Display name'],
   live_now: ['正在直播', 'Live now'], live: ['直播', 'LIVE'], listening: ['{n} 人在听', '{n} listening'],
   enter: ['进入', 'Enter'], coming_in: ['正在进入…', 'Coming in…'],
   reconnecting: ['连接断了，正在重连（第 {n} 次）', 'Connection lost, trying again ({n})'], offline: ['没有网络。礼物没有发出，不会扣币', 'You are offline. Nothing was sent, nothing was charged'],
@@ -33,7 +34,7 @@ const words = {
   
 } as const satisfies Record<string, readonly [string, string]>;
 
-export type Key = keyof typeof words | keyof typeof deskWords | keyof typeof moreWords;
+export type Key = keyof typeof words | keyof typeof deskWords | keyof typeof moreWords | keyof typeof peopleWords;
 const known: Partial<Record<Key, readonly [string, string]>> = { ...words };
 export const addWords = (more: Record<string, readonly [string, string]>) => Object.assign(known, more);
 const stored = localStorage.getItem('language');
