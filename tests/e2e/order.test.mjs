@@ -91,6 +91,12 @@ test('a listener is reported from the chat; the keyboard comes back to the name'
   await send.click();
   await dialog.getByText('Operations will look at it').waitFor();
   await dialog.getByRole('button', { name: 'Close' }).click();
+  // Who is not logged in is asked to, first.
+  const guest = await browser.newPage({ locale: 'en-US' });
+  await guest.goto(server.url + here());
+  await heard(guest, 'buy my watches').getByRole('button').click();
+  await guest.locator('dialog input[name=handle]').waitFor();
+  await guest.close();
   // One's own name is no button.
   assert.equal(await heard(loud, 'buy my watches').getByRole('button').count(), 0);
 });
@@ -216,6 +222,7 @@ test('my account: another session is ended from here, and this one goes on', asy
   await dialog.locator('input[name=display]').fill('Night Nurse');
   await dialog.getByRole('button', { name: 'Save' }).first().click();
   await dialog.getByText('Saved').waitFor();
+  await page.locator('header .av').getByText('N', { exact: true }).waitFor();
   await dialog.getByRole('checkbox').check();
   const me = async () => (await server.rpc('AuthService/GetMe', {}, { token: await fresh('listener2') })).user;
   await until(async () => (await me()).showOnBoards, 5_000, 'the boards may show it');
@@ -282,7 +289,13 @@ test('gifts shine by their tier, wait for one another, and as each viewer wants'
   await page.locator('li[data-kind=gift]', { hasText: 'Starfall' }).last().waitFor();
   await sleep(500);
   assert.equal(await page.locator('[data-testid=gift-effect], .combo, [data-testid=ticker]').count(), 0);
+  // Who asks their system for less motion gets calm, whatever is chosen.
   await choose('full');
+  await page.emulateMedia({ reducedMotion: 'reduce' });
+  await give(/Fan/);
+  await page.locator('[data-testid=gift-effect].calm').waitFor();
+  assert.equal(await page.evaluate(() => document.getAnimations().length), 0);
+  await page.emulateMedia({ reducedMotion: 'no-preference' });
 });
 
 test('a supporter on the board is somebody, too', async () => {
