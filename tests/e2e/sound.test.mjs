@@ -6,7 +6,7 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { sleep, top, until } from '../wire/harness.mjs';
-import { inStep, lyricsFollow, startStudio } from './studio.mjs';
+import { inStep, lyricsFollow, startStudio, tonesFollow } from './studio.mjs';
 
 let studio, pages, listening;
 
@@ -22,6 +22,7 @@ test('voice and backing meet within 5 ms', async () => {
   await pages.early.locator('[data-testid=sound][data-state=live]').waitFor();
   await sleep(7_000);
   await inStep(pages, 'early', 'in normal play');
+  await tonesFollow(pages.early, 'early', 'in normal play');
 });
 test('the lyrics are within 25 ms of what the listener hears', () => lyricsFollow(pages.early, 'early'));
 test('who comes late hears the right place, and loaded at most 90 kB of script before that', async () => {
@@ -43,6 +44,7 @@ test('who comes late hears the right place, and loaded at most 90 kB of script b
   assert.ok(sizes.some(([n]) => n.startsWith('live.worker')) && sizes.some(([n]) => n.startsWith('index-')), 'worker and worklet are counted');
   assert.ok(total <= 90_000, `${total} bytes`);
   await sleep(5_500);
+  await tonesFollow(pages.late, 'late', 'after a late join');
   await inStep(pages, 'late', 'after a late join');
 });
 test('a browser without WebCodecs decodes by WASM and hears the same', async () => {
@@ -66,11 +68,21 @@ test('a pause and a seek', async () => {
   await sleep(1_500);
   await pages.singer.getByTestId('play').click();
   await sleep(6_500);
+  await tonesFollow(pages.early, 'early', 'over a pause', { seconds: 10, breaks: 1 });
   await inStep(pages, 'early', 'after a pause');
   await pages.singer.getByRole('button', { name: 'From the start' }).click();
   await sleep(6_500);
+  for (const who of ['early', 'late']) await tonesFollow(pages[who], who, 'over a seek', { seconds: 9, breaks: 1 });
   await inStep(pages, 'early', 'after a seek');
   await inStep(pages, 'late', 'after a seek');
+});
+test('the slider seeks to the middle: everybody hears that place', async () => {
+  await pages.singer.getByRole('slider', { name: 'Position' }).fill(String(103 * 48_000));
+  await sleep(6_500);
+  for (const who of ['early', 'late']) await tonesFollow(pages[who], who, 'over a jump', { seconds: 9, breaks: 1 });
+  const at = Number((await studio.server.rpc('RoomService/GetRoom', { roomId: studio.room.id })).songPosition) / 48_000;
+  assert.ok(at > 108 && at < 130, `${at} s`);
+  await inStep(pages, 'early', 'after a jump');
 });
 test('the singer opens the page anew: the song goes on where it stood', async () => {
   const stands = async () => Number((await studio.server.rpc('RoomService/GetRoom', { roomId: studio.room.id })).songPosition);
@@ -90,6 +102,7 @@ test('the singer’s connection is cut for 5 s', async () => {
   await pages.early.locator('[data-testid=sound][data-state=live]').waitFor({ timeout: 20_000 });
   await until(async () => (await pages.early.locator('.lyric').first().innerText()).length > 0, 10_000, 'the song goes on');
   await sleep(9_000);
+  for (const who of ['early', 'late']) await tonesFollow(pages[who], who, 'over a cut', { seconds: 18, breaks: 1 });
   await inStep(pages, 'early', 'after a cut');
   await inStep(pages, 'late', 'after a cut');
 });

@@ -107,7 +107,7 @@ export class StudioDesk {
     const rendition = song.renditions.find((r) => r.key === key && r.kbps === 96) ?? song.renditions[0];
     const fetched = async (url: string) => this.context!.decodeAudioData(await (await fetch(url)).arrayBuffer());
     const backing = rendition ? await fetched(rendition.url) : null;
-    const guide = song.guideUrl && key === 0 ? await fetched(song.guideUrl).catch(() => null) : null;
+    const guide = rendition?.guideUrl ? await fetched(rendition.guideUrl).catch(() => null) : null;
     const length = Number(song.durationSamples) + rate;
     const left = backing ? backing.getChannelData(0).slice() : new Float32Array(length);
     const right = backing && backing.numberOfChannels > 1 ? backing.getChannelData(1).slice() : left.slice();

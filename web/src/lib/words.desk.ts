@@ -47,7 +47,7 @@ export const deskWords = {
   cannot_sing: ['这个浏览器缺少 {what}，不能开唱。可以用新版 Chrome、Edge 或 Firefox；在这里仍然可以听', 'This browser lacks {what} and cannot sing. Recent Chrome, Edge or Firefox can; you can still listen here'],
   gifts_per_minute: ['每分钟礼物', 'Gifts per minute'], commit_p99: ['提交耗时 p99', 'Commit p99'], commit_latency: ['提交耗时（毫秒）', 'Commit latency, ms'],
   scene: ['舞台背景', 'Scene'], scene_dusk: ['江边黄昏', 'Dusk at the river'], scene_garden: ['茉莉花园', 'Jasmine garden'], scene_lanterns: ['灯笼', 'Lanterns'], scene_sea: ['海', 'Sea'], scene_snow: ['雪', 'Snow'],
-  encoder_failed: ['声音编码停了：{what}。请重新打开这一页', 'The sound is not encoded any more: {what}. Open this page again'], guide_original_only: ['导唱（只有原调）', 'Guide (original key only)'],
+  encoder_failed: ['声音编码停了：{what}。请重新打开这一页', 'The sound is not encoded any more: {what}. Open this page again'],
   as_table: ['看表格', 'As a table'], as_chart: ['看图', 'As a chart'], time: ['时间', 'Time'], stale: ['{n} 秒前的数字', '{n} s old'],
   reports: ['举报', 'Reports'], no_reports: ['没有待处理的举报', 'No report is open'], reported_by: ['{n} 举报', 'reported by {n}'], close_report: ['结案', 'Close'], ban: ['封禁', 'Ban'], lift_ban: ['解除封禁', 'Lift the ban'],
   is_banned: ['已封禁', 'banned'], reason_ops: ['原因（至少 3 个字，留在操作记录里）', 'Reason (3 characters or more, kept in the audit trail)'], people: ['用户', 'People'], find: ['查找', 'Find'],
