@@ -43,6 +43,8 @@ inline constexpr std::int64_t gift_class_behind_ms_max = 10'000;
 inline constexpr std::int64_t media_behind_extra_ms = 400;
 inline constexpr std::int64_t media_behind_ms_max = 2'500;
 inline constexpr std::size_t media_kept_for_joiner = 5;
+// At most one line about large gifts elsewhere in so long; more are left out.
+inline constexpr std::int64_t ticker_every_ms = 3'000;
 // How long a room believes who shares in a gift: a contract that ends at midnight ends that late at most. One that is decided or
 // ended in between counts at once.
 inline constexpr std::int64_t route_kept_ms = 5'000;

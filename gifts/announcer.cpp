@@ -34,7 +34,7 @@ void announcer::on_commit(std::vector<ledger::committed_gift>& gifts, entry_seq 
         shown->set_performance_id(g.command->performance.value);
         if (context->song_position) shown->set_song_position(*context->song_position);
         shown->set_at_ms(now);
-        display_.show(g.command->room, std::move(shown));
+        display_.show(g.command->room, std::move(shown), context->told_to);
     }
     shown_ = std::max(shown_.load(), head);
 }
@@ -48,7 +48,7 @@ awaitable<void> announcer::on_takeover(pg::connection& db, entry_seq head) {
         log::warn("gifts", "backlog_not_read", "err={}", log::quoted(r.error().message));
         co_return;
     }
-    for (int i = 0; i < r->size(); ++i) display_.show(room_id(r->number(i, 9)), std::make_shared<v1::GiftShown>(gift_from_books(*r, i)));
+    for (int i = 0; i < r->size(); ++i) display_.show(room_id(r->number(i, 9)), std::make_shared<v1::GiftShown>(gift_from_books(*r, i)), reach::room);
     if (!r->empty()) log::info("gifts", "backlog_shown", "count={}", r->size());
     shown_ = head;
 }

@@ -17,6 +17,7 @@ struct gift_context final : ledger::command_context {
     user_id singer;
     gift_id gift;
     std::int64_t coins = 0;
+    reach told_to = reach::room;
     std::optional<std::int64_t> song_position;
 };
 
@@ -24,7 +25,7 @@ struct gift_context final : ledger::command_context {
 class gift_display {
 public:
     virtual ~gift_display() = default;
-    virtual void show(room_id room, std::shared_ptr<const v1::GiftShown> gift) = 0;
+    virtual void show(room_id room, std::shared_ptr<const v1::GiftShown> gift, reach told_to) = 0;
 };
 
 // A gift as the journal has it: no combo, marked as earlier.

@@ -14,7 +14,7 @@ awaitable<result<std::shared_ptr<const catalogue>>> catalogue::load(pg::pool& db
     out->listing_.set_hold_above_coins(limits::hold_above_coins);
     // Ordered by gift and version: the last active one of each gift holds.
     for (int i = 0; i < r.size(); ++i) {
-        const priced_gift one{gift_id(r.number(i, 0)), r.number(i, 1), static_cast<int>(r.number(i, 2)), r.number(i, 3)};
+        const priced_gift one{gift_id(r.number(i, 0)), r.number(i, 1), static_cast<int>(r.number(i, 2)), r.number(i, 3), r.text(i, 8) == "star" ? reach::channel : r.text(i, 8) == "monument" ? reach::site : reach::room};
         out->all_.push_back(one);
         if (!r.boolean(i, 4)) continue;
         const bool newer = out->current_.contains(one.gift);

@@ -12,11 +12,15 @@ namespace ovation::gifts {
 
 inline constexpr std::array<int, 7> quantities{1, 10, 66, 99, 188, 520, 1314};
 
+// Who sees it beside its own room: by the tier.
+enum class reach { room, channel, site };
+
 struct priced_gift {
     gift_id gift;
     std::int64_t item = 0;  // gift_version.id
     int version = 0;
     std::int64_t price_coins = 0;
+    reach told_to = reach::room;
 };
 
 class catalogue {

@@ -126,7 +126,7 @@ awaitable<result<v1::SendGiftResponse>> service::send_free(granted who, v1::Send
     shown->set_performance_id(stage.performance.value);
     if (stage.song_position) shown->set_song_position(*stage.song_position);
     shown->set_at_ms(p_.clock.now_ms());
-    p_.display.show(room_id(request.room_id()), std::move(shown));
+    p_.display.show(room_id(request.room_id()), std::move(shown), reach::room);
     co_return out;
 }
 
@@ -177,6 +177,7 @@ awaitable<result<v1::SendGiftResponse>> service::send(granted who, v1::SendGiftR
     context->singer = route.singer;
     context->gift = gift_id(request.gift_id());
     context->coins = *price_coins;
+    context->told_to = asked->told_to;
     context->song_position = route.song_position;
     ledger::gift_command command;
     command.key = *key;

@@ -103,6 +103,25 @@ void hall::show_gift(room_id id, std::shared_ptr<const v1::GiftShown> gift) {
     });
 }
 
+void hall::tell_others(room_id from, std::shared_ptr<const v1::GiftShown> gift, bool everywhere) {
+    asio::post(home_of(from).context, [this, from, gift = std::move(gift), everywhere] {
+        const auto origin = loaded(from);
+        if (!origin) return;
+        const auto of = origin->snapshot();
+        auto line = std::make_shared<v1::Ticker>();
+        *line->mutable_gift() = *gift;
+        line->set_room_id(of.id());
+        line->set_room_name(of.name());
+        line->set_singer_name(of.singer_name());
+        line->set_everywhere(everywhere);
+        for (std::size_t i = 0; i < floors_.size(); ++i)
+            asio::post(p_.all.at(i).context, [this, i, line = std::shared_ptr<const v1::Ticker>(line), channel = of.channel_id()] {
+                for (const auto& [id, r] : floors_[i].rooms)
+                    if (id.value != line->room_id()) r->given_elsewhere(*line, channel);
+            });
+    });
+}
+
 void hall::close_sockets(user_id user, session_id session, int code, std::string reason) {
     for (std::size_t i = 0; i < floors_.size(); ++i)
         asio::post(p_.all.at(i).context, [this, i, user, session, code, reason] {

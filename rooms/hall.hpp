@@ -38,6 +38,8 @@ public:
     std::shared_ptr<room> loaded(room_id id);
     // Any thread.
     void show_gift(room_id id, std::shared_ptr<const v1::GiftShown> gift);
+    // A line about this gift in the other rooms of its channel with a show, or in all. Any thread.
+    void tell_others(room_id from, std::shared_ptr<const v1::GiftShown> gift, bool everywhere);
     void close_sockets(user_id user, session_id session, int code, std::string reason);
     awaitable<std::vector<v1::Room>> live_rooms();
 

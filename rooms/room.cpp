@@ -170,6 +170,15 @@ void room::show_gift(std::shared_ptr<const v1::GiftShown> gift) {
     publish_numbered(std::move(f), gift->entry_seq());
 }
 
+void room::given_elsewhere(const v1::Ticker& line, std::int64_t channel) {
+    const auto now = p_.clock.steady_ms();
+    if (facts_.shown.show_id() <= 0 || (!line.everywhere() && facts_.channel.value != channel) || now < ticker_from_ms_) return;
+    ticker_from_ms_ = now + limits::ticker_every_ms;
+    v1::ServerFrame f;
+    *f.mutable_ticker() = line;
+    publish(event_class::chat, 0, std::move(f));
+}
+
 void room::show_opened(std::int64_t show, std::int64_t at_ms) {
     if (facts_.shown.show_id() == show) return;
     if (facts_.shown.show_id() == 0) p_.numbers.live_rooms.add(1);

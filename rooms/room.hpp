@@ -86,6 +86,8 @@ public:
 
     // From the ledger, by way of gifts/.
     void show_gift(std::shared_ptr<const v1::GiftShown> gift);
+    // A large one in another room, of this channel.
+    void given_elsewhere(const v1::Ticker& line, std::int64_t channel);
     struct stage_answer {
         route_id route;
         user_id singer;
@@ -288,6 +290,7 @@ private:
     std::int64_t remembered_at_ms_ = 0;
     v1::Stage stage_;
     bool licensed_song_ = false;
+    std::int64_t ticker_from_ms_ = 0;  // none before, steady clock
     std::int64_t position_ = 0;        // 48 kHz samples, at position_at_ms_
     std::int64_t position_at_ms_ = 0;  // steady clock
     std::int64_t singer_until_ms_ = 0; // steady clock; 0: the singer is here

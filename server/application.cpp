@@ -82,8 +82,10 @@ struct routes_from_stage final : gifts::route_source {
     channels::service* channels = nullptr;
 };
 struct display_in_rooms final : gifts::gift_display {
-    void show(room_id room, std::shared_ptr<const v1::GiftShown> gift) override {
-        if (room.value > 0) hall->show_gift(room, std::move(gift));  // what a recording gets is seen on its page
+    void show(room_id room, std::shared_ptr<const v1::GiftShown> gift, gifts::reach told_to) override {
+        if (room.value <= 0) return;  // what a recording gets is seen on its page
+        if (told_to != gifts::reach::room) hall->tell_others(room, gift, told_to == gifts::reach::site);
+        hall->show_gift(room, std::move(gift));
     }
     rooms::hall* hall = nullptr;
 };

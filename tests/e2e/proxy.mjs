@@ -22,6 +22,11 @@ export async function startProxy(port, { delayMs = 0, jitterMs = 0 } = {}) {
       worker.postMessage({ cut: ms });
       await said('whole');
     },
+    // What the server has sent so far.
+    async bytes() {
+      worker.postMessage({ count: true });
+      return said('bytes');
+    },
     stop: () => worker.terminate(),
   };
 }
@@ -30,6 +35,7 @@ if (!isMainThread) {
   const { port, delayMs, jitterMs } = workerData; // each way
   const pairs = new Set();
   let blocked = false;
+  let down = 0;
   const server = net.createServer((near) => {
     if (blocked) return near.destroy();
     const far = net.connect(port, '127.0.0.1');
@@ -56,6 +62,7 @@ if (!isMainThread) {
         timer ??= setTimeout(go, last - performance.now());
       };
       from.setNoDelay(true);
+      if (from === far) from.on('data', (bytes) => (down += bytes.length));
       from.on('data', (bytes) => (delayMs === 0 && jitterMs === 0 ? to.write(bytes) : later(bytes)));
       from.on('close', () => {
         pairs.delete(pair);
@@ -67,7 +74,8 @@ if (!isMainThread) {
     pipe(far, near);
   });
   server.listen(0, '127.0.0.1', () => parentPort.postMessage({ port: server.address().port }));
-  parentPort.on('message', ({ cut }) => {
+  parentPort.on('message', ({ cut, count }) => {
+    if (count) return parentPort.postMessage({ bytes: down });
     blocked = true;
     for (const s of [...pairs].flat()) s.destroy();
     setTimeout(() => {

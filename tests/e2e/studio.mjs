@@ -40,9 +40,9 @@ async function makeSong(to, seconds) {
 
 /**
  * A server whose singer sings on, through a proxy, until `stop()`.
- * @param {{env?: Record<string, string>, seconds?: number}} [options] env: of the browsers; seconds: of the song
+ * @param {{env?: Record<string, string>, seconds?: number, storage?: Record<string, string>}} [options] env: of the browsers; seconds: of the song; storage: more of what the singer's browser remembers
  */
-export async function startStudio({ env = {}, seconds = songSeconds } = {}) {
+export async function startStudio({ env = {}, seconds = songSeconds, storage = {} } = {}) {
   const pages = {};
   const browsers = [];
   const folder = await fs.mkdtemp(path.join(os.tmpdir(), 'ovation-sound-'));
@@ -93,7 +93,7 @@ export async function startStudio({ env = {}, seconds = songSeconds } = {}) {
     await server.ovation('songs', 'import', folder, '--keys', '0', '--media-root', server.media, '--database', server.conninfo);
     const room = await server.makeRoom();
     proxy = await startProxy(Number(new URL(server.url).port));
-    const page = await open(await launch(microphone), 'singer', proxy.url, { handle: 'singer', storage: { device_delay_ms: '0', studio_backing: '1' } });
+    const page = await open(await launch(microphone), 'singer', proxy.url, { handle: 'singer', storage: { device_delay_ms: '0', studio_backing: '1', ...storage } });
     await page.goto(`${proxy.url}/studio`);
     await page.getByTestId('open-microphone').click();
     await page.getByTestId('level').waitFor();

@@ -36,7 +36,7 @@ struct one_stage final : route_source {
     std::atomic<bool> held = false;
 };
 struct no_display final : gift_display {
-    void show(room_id, std::shared_ptr<const v1::GiftShown> gift) override {
+    void show(room_id, std::shared_ptr<const v1::GiftShown> gift, reach) override {
         if (gift->entry_seq() == 0) free.push_back(*gift);
     }
     std::vector<v1::GiftShown> free;

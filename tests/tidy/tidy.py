@@ -38,6 +38,13 @@ for folder, allowed in uses.items():
             if re.search(r"\"\s*(select|insert into|update|delete from) ", line) and folder not in ("server", "base") and "sql" not in str(name):
                 if "set_config" not in line:
                     bad.append(f"{name}:{number}: SQL belongs into {folder}/sql/")
+made = "\n".join(p.read_text() for p in sorted((top / "migrations").glob("*.sql")))
+lent = set(re.findall(r"create (?:or replace )?(?:view|function) (\w+\.\w+)", made))
+for path in top.glob("*/sql/*.sql"):
+    folder = path.parent.parent.name
+    for name in set(re.findall(r"\b((?:" + "|".join(set(uses) - {"base", "proto", "server"}) + r")\.\w+)", re.sub(r"--.*", "", path.read_text()))):
+        if not name.startswith(folder + ".") and name not in lent:
+            bad.append(f"{path.relative_to(top)}: {name} belongs to another folder; it lends views and functions only (migrations/)")
 numbers = sorted(int(p.name[:4]) for p in (top / "migrations").glob("*.sql"))
 if numbers != list(range(1, len(numbers) + 1)):
     bad.append(f"migrations are not numbered without a gap: {numbers}")

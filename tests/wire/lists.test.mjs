@@ -86,3 +86,32 @@ test('the last hour gets a point each ten seconds', async () => {
   assert.equal(point.liveRooms, 2);
   assert.ok(point.commitP50Us > 0 && point.commitP99Us >= point.commitP50Us && point.commitP99Us < 10_000_000, JSON.stringify(point));
 });
+test('a star is told in the other rooms of its channel, a monument everywhere, a bouquet nowhere; a flood of them is thinned', async () => {
+  const agent = await server.logIn('agent');
+  const next = await server.rpc('RoomService/CreateRoom', { channelId: river.channelId, name: 'Next door', singerHandle: 'singer' }, { token: agent });
+  await server.rpc('RoomService/OpenShow', { roomId: next.id }, { token: await server.logIn('singer') });
+  const token = await server.logIn('listener2');
+  const order = await server.rpc('PaymentService/CreateTopUp', { key: randomUUID(), packId: '6', provider: 'sandbox' }, { token });
+  await server.rpc('PaymentService/PaySandboxOrder', { orderId: order.orderId }, { token });
+  await server.psql('update gifts.gift set active = true where id = 10'); // the monument
+  await until(async () => (await server.rpc('GiftService/ListGifts')).gifts.some((g) => g.id === '10'), 15_000, 'it is in the catalogue');
+  const [own, same, other] = await Promise.all([river, next, garden].map((r) => Live.enter(server, r.id)));
+  const give = (giftId) => server.rpc('GiftService/SendGift', { key: uuid7(), roomId: river.id, giftId, quantity: 1, priceVersion: 1 }, { token });
+  const told = async (live, ms = 1_500) => {
+    const f = await live.find((x) => x.opcode === op.text && 'ticker' in JSON.parse(x.payload), ms);
+    return f ? JSON.parse(f.payload).ticker : null;
+  };
+  await give('8');
+  assert.deepEqual(await Promise.all([own, same, other].map((l) => told(l))), [null, null, null]);
+  await give('9');
+  const [mine, near, far] = await Promise.all([own, same, other].map((l) => told(l)));
+  assert.deepEqual([mine, far], [null, null]);
+  assert.deepEqual([near.roomId, near.roomName, near.singerName, near.everywhere ?? false, near.gift.giftId, near.gift.name], [river.id, river.name, river.singerName, false, '9', 'Wire listener2']);
+  await new Promise((done) => setTimeout(done, 2_000));
+  await give('10');
+  await give('9');
+  const seen = await Promise.all([own, same, other].map((l) => told(l)));
+  assert.deepEqual(seen.map((t) => t && [t.gift.giftId, t.everywhere]), [null, ['10', true], ['10', true]]);
+  assert.equal(await told(same), null, 'the star a moment later is left out');
+  for (const l of [own, same, other]) l.c.socket.destroy();
+});

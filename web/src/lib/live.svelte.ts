@@ -1,6 +1,6 @@
 // One live room: joining and resuming, and what the page shows of it. The socket itself lives in a worker (audio/live.worker.ts).
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { ArrangeQueue_Action, ArrangeSeat_Action, ClientFrameSchema, ControlSong_Action, ServerFrameSchema, Stage_State, type ChatMessage, type ClientFrame, type GiftShown, type LineScore, type Queue, type ScoreTotal, type ServerFrame, type Stage } from '../gen/ovation/v1/live_pb';
+import { ArrangeQueue_Action, ArrangeSeat_Action, ClientFrameSchema, ControlSong_Action, ServerFrameSchema, Stage_State, type ChatMessage, type ClientFrame, type GiftShown, type LineScore, type Queue, type ScoreTotal, type ServerFrame, type Stage, type Ticker } from '../gen/ovation/v1/live_pb';
 import type { SendGiftResponse, BoardRow } from '../gen/ovation/v1/gift_pb';
 import type { Room } from '../gen/ovation/v1/room_pb';
 import type { FromWorker, ToWorker } from '../audio/messages';
@@ -48,6 +48,7 @@ export class LiveRoom {
   scoreOf: bigint | null = null; // whose lines and total these are; null: the room's singer
   player = $state.raw<Player | null>(null);
   onGift: (g: GiftShown) => void = () => {};
+  onTicker: (line: Ticker) => void = () => {};
   onLive: () => void = () => {};
   onTiming: (behind: number) => void = () => {}; // samples by which one's own voice comes behind the lead's
   onSound: (m: FromWorker) => void = () => {};
@@ -210,6 +211,7 @@ export class LiveRoom {
         this.onLive();
         break;
       }
+      case 'ticker': this.onTicker(b.value); break;
       case 'chat': this.push(this.chatLine(b.value)); break;
       case 'chatSkipped': this.push({ id: `n${++this.note}`, kind: 'note', name: '', text: String(b.value.count), userId: 0n, tag: 'skipped' }); break;
       case 'gift': {

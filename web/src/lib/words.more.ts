@@ -10,7 +10,7 @@ export const moreWords = {
   bump_unknown: ['还不知道有没有扣币。再按一次就会查询，不会重复扣', 'It is not known yet whether this was paid. Press again to ask; you are not charged twice'],
   bumps_left: ['今晚还可提前 {n} 次', '{n} earlier places left'], bumps_gone: ['提前名额已售完', 'Earlier places are sold out'],
   bump_price: ['提前一首的价格（金币，0 为不卖）', 'Price of an earlier place (coins, 0: none)'], bump_limit: ['每场次数', 'Places a show'], save: ['保存', 'Save'], shine: ['礼物效果', 'Gift effects'], shine_full: ['全部', 'Full'], shine_calm: ['安静', 'Calm'], shine_off: ['关闭', 'Off'],
-  shine_still: ['系统要求减少动画，效果不会动', 'Your system asks for less motion: effects stand still'], more_gifts: ['还有 {n} 份', 'and {n} more'],
+  shine_still: ['系统要求减少动画，效果不会动', 'Your system asks for less motion: effects stand still'], more_gifts: ['还有 {n} 份', 'and {n} more'], far_gift: ['{name} 在「{room}」送出 {gift}', '{name} sent {gift} in {room}'],
   choose_pack: ['选择金额（沙盒：不会真的付款）', 'Choose an amount (sandbox: no real money)'], paid: ['充值成功，余额 {n} 金币', 'Paid. Your balance is {n} coins'], pay: ['支付', 'Pay'],
   search_song: ['搜索歌名、歌手、拼音', 'Search title, singer, pinyin'], no_found: ['没有找到，换个词试试', 'Nothing found. Try another word'],
   nobody_live: ['还没有人开唱，稍后再来看看', 'Nobody is singing yet. Look again in a while'], empty_queue: ['还没有人点歌，来第一首', 'Nobody has asked for a song yet. Be first'],
