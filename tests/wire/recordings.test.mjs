@@ -46,11 +46,11 @@ const stageOf = async (live, wanted) => {
   assert.ok(got, 'a stage that fits is told');
   return JSON.parse(got.payload).stage;
 };
-// `seconds` of the song from `from` on, at 2.5 times its speed: the guide melody as the voice.
-async function sing(live, performance, { from = 0, seconds, media = 1_000_000 }) {
+// `seconds` of the song from `from` on, at 2.5 times its speed: the guide melody as the voice. lateMs: of the device.
+async function sing(live, performance, { from = 0, seconds, media = 1_000_000, lateMs = 0 }) {
   const first = Math.round(from * 50);
   for (let i = 0; i < seconds * 50; i += 3) {
-    const position = (first + i) * 960 - 312;
+    const position = (first + i) * 960 - 312 + lateMs * 48;
     await live.command(0, { media: { performanceId: performance, mediaTime: String(media + i * 960), songPosition: String(position), voice: packets.slice(first + i, first + i + 3).map((p) => p.toString('base64')) } });
     await sleep(24);
   }
@@ -250,4 +250,22 @@ test('sung alone: nobody else is there, no gifts, scored and kept', async () => 
   assert.equal((await fetch(`${server.url}${done.opusUrl}`)).status, 404);
   const parts = await fs.readdir(path.join(server.base, 'recordings', 'parts'));
   assert.ok(!parts.some((p) => p.startsWith(`${s.performanceId}-`)), 'no voice stays');
+});
+
+test('a device that is late, or early, is found out while it sings, and costs nothing', async () => {
+  const alone = await Live.enter(server, 0, { token, alone: true });
+  assert.equal(await ask(alone, { takeStage: {} }), 'done');
+  const totals = {};
+  for (const lateMs of [0, 240, -60]) {
+    const from = alone.seen.length;
+    assert.equal(await ask(alone, { pickSong: { songId: song.id } }), 'done');
+    const { performanceId } = JSON.parse(alone.seen.slice(from).findLast((f) => f.opcode === op.text && JSON.parse(f.payload).stage).payload).stage;
+    await sing(alone, performanceId, { seconds: 24, lateMs });
+    assert.equal(await ask(alone, { controlSong: { action: 'ACTION_STOP' } }), 'done');
+    const fits = (f) => f.opcode === op.text && JSON.parse(f.payload).scoreTotal?.performanceId === performanceId;
+    const told = alone.seen.findLast(fits) ?? (await alone.find(fits));
+    totals[lateMs] = JSON.parse(told.payload).scoreTotal;
+    assert.ok(Math.abs((totals[lateMs].offsetMs ?? 0) - lateMs) <= 30, `${totals[lateMs].offsetMs} ms for ${lateMs} ms`);
+  }
+  for (const lateMs of [240, -60]) assert.ok(Math.abs(totals[lateMs].points - totals[0].points) <= totals[0].points * 0.02, `${totals[lateMs].points} points against ${totals[0].points}`);
 });
