@@ -52,6 +52,30 @@ params& params::add_text_array(std::span<const std::string> items) {
     return add_raw(out + "}");
 }
 
+std::string inlined(const request& r) {
+    std::string out;
+    const std::string_view sql = r.what->sql;
+    for (std::size_t i = 0; i < sql.size(); ++i) {
+        std::size_t number = 0;
+        const auto [end, bad] = std::from_chars(sql.data() + i + 1, sql.data() + sql.size(), number);
+        if (sql[i] != '$' || bad != std::errc{}) {
+            out += sql[i];
+            continue;
+        }
+        const auto& value = r.values.values().at(number - 1);
+        out += value ? "'" : "null";
+        if (value) {
+            for (const char c : *value) {
+                if (c == '\'') out += c;
+                out += c;
+            }
+            out += '\'';
+        }
+        i = static_cast<std::size_t>(end - sql.data()) - 1;
+    }
+    return out;
+}
+
 std::string bytes_of(std::string_view hex) {
     std::string out;
     const auto digit = [](char c) { return c <= '9' ? c - '0' : c - 'a' + 10; };
@@ -150,6 +174,76 @@ awaitable<result<PGresult*>> connection::next_result() {
     co_return PQgetResult(raw_);
 }
 
+awaitable<result<void>> connection::flush() {
+    for (int flushed = PQflush(raw_); flushed != 0; flushed = PQflush(raw_)) {
+        // The server may be blocked writing to us: read while we write.
+        if (flushed < 0 || PQconsumeInput(raw_) != 1) co_return lost();
+        if (!co_await wait(asio::posix::stream_descriptor::wait_write)) co_return lost();
+    }
+    co_return result<void>{};
+}
+
+// COPY does not go in pipeline mode. After any fault but PostgreSQL's own refusal the connection is lost.
+awaitable<result<void>> connection::simple_query(const std::string& sql, std::string_view in, std::string* out) {
+    if (PQexitPipelineMode(raw_) != 1 || PQsendQuery(raw_, sql.c_str()) != 1) co_return lost();
+    OVATION_CO_CHECK(co_await flush());
+    std::optional<fault> failure;
+    while (true) {
+        OVATION_CO_TRY(auto* raw, co_await next_result());
+        if (!raw) break;
+        const rows one(raw);
+        const auto status = PQresultStatus(raw);
+        if (status == PGRES_COPY_IN) {
+            for (; !in.empty();) {
+                const auto piece = in.substr(0, 1 << 16);
+                const int put = PQputCopyData(raw_, piece.data(), static_cast<int>(piece.size()));
+                if (put < 0) co_return lost();
+                if (put == 0 && !co_await wait(asio::posix::stream_descriptor::wait_write)) co_return lost();
+                if (put == 1) in.remove_prefix(piece.size());
+            }
+            int ended = 0;
+            while ((ended = PQputCopyEnd(raw_, nullptr)) == 0)
+                if (!co_await wait(asio::posix::stream_descriptor::wait_write)) co_return lost();
+            if (ended < 0) co_return lost();
+            OVATION_CO_CHECK(co_await flush());
+        } else if (status == PGRES_COPY_OUT) {
+            char* row = nullptr;
+            int size = 0;
+            while ((size = PQgetCopyData(raw_, &row, 1)) >= 0) {
+                if (size == 0) {
+                    if (!co_await wait(asio::posix::stream_descriptor::wait_read) || PQconsumeInput(raw_) != 1) co_return lost();
+                    continue;
+                }
+                if (out) out->append(row, static_cast<std::size_t>(size));
+                PQfreemem(row);
+            }
+        } else if (status == PGRES_FATAL_ERROR) {
+            if (!failure) failure = refused(raw);
+            if (PQstatus(raw_) == CONNECTION_BAD) co_return lost();
+        }
+    }
+    if (PQenterPipelineMode(raw_) != 1) co_return lost();
+    ++armed_;
+    timer_.cancel();
+    if (failure) {
+        if (sqlstate(*failure).starts_with("57P")) co_return lost();
+        co_return *failure;
+    }
+    co_return result<void>{};
+}
+awaitable<result<void>> connection::copy_in(std::string sql, std::string_view data, std::chrono::milliseconds limit) {
+    if (!usable()) co_return lost();
+    arm(limit);
+    co_return co_await simple_query(sql, data, nullptr);
+}
+awaitable<result<std::string>> connection::copy_out(std::string sql, std::chrono::milliseconds limit) {
+    if (!usable()) co_return lost();
+    arm(limit);
+    std::string out;
+    OVATION_CO_CHECK(co_await simple_query(sql, {}, &out));
+    co_return out;
+}
+
 awaitable<result<std::vector<rows>>> connection::run(std::vector<request> requests, std::chrono::milliseconds limit) {
     if (!usable()) co_return lost();
     arm(limit);
@@ -167,11 +261,7 @@ awaitable<result<std::vector<rows>>> connection::run(std::vector<request> reques
         if (PQsendQueryPrepared(raw_, what->name, static_cast<int>(pointers.size()), pointers.data(), nullptr, nullptr, 0) != 1) co_return lost();
     }
     if (PQpipelineSync(raw_) != 1) co_return lost();
-    for (int flushed = PQflush(raw_); flushed != 0; flushed = PQflush(raw_)) {
-        // The server may be blocked writing to us: read while we write.
-        if (flushed < 0 || PQconsumeInput(raw_) != 1) co_return lost();
-        if (!co_await wait(asio::posix::stream_descriptor::wait_write)) co_return lost();
-    }
+    OVATION_CO_CHECK(co_await flush());
 
     std::vector<rows> out;
     std::optional<fault> failure;

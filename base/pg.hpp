@@ -45,6 +45,10 @@ public:
     params& add_text_array(std::span<const std::string> items);
     // "{1,2,3}" made by the caller.
     params& add_raw(std::string text) { values_.emplace_back(std::move(text)); return *this; }
+    params& append(params more) {
+        for (auto& v : more.values_) values_.push_back(std::move(v));
+        return *this;
+    }
     [[nodiscard]] const std::vector<std::optional<std::string>>& values() const { return values_; }
 
 private:
@@ -83,6 +87,8 @@ struct request {
     const statement* what;
     params values;
 };
+// The statement with its parameters written into it, for texts of several statements.
+std::string inlined(const request& r);
 
 class connection {
 public:
@@ -95,6 +101,10 @@ public:
     // One implicit transaction, one round trip. On a refusal of PostgreSQL nothing of it stays.
     awaitable<result<std::vector<rows>>> run(std::vector<request> requests, std::chrono::milliseconds limit);
     awaitable<result<rows>> query(const statement& what, params values, std::chrono::milliseconds limit);
+    // Statements as one text, one implicit transaction, with one `copy … from stdin` among them, which gets `data`.
+    awaitable<result<void>> copy_in(std::string sql, std::string_view data, std::chrono::milliseconds limit);
+    // One `copy … to stdout`: all that came.
+    awaitable<result<std::string>> copy_out(std::string sql, std::chrono::milliseconds limit);
     [[nodiscard]] bool usable() const { return raw_ != nullptr && !broken_; }
     // Whether it can still be used after having been idle.
     [[nodiscard]] bool alive();
@@ -104,6 +114,8 @@ public:
 private:
     awaitable<bool> wait(asio::posix::stream_descriptor::wait_type what);
     awaitable<result<PGresult*>> next_result();
+    awaitable<result<void>> flush();
+    awaitable<result<void>> simple_query(const std::string& sql, std::string_view in, std::string* out);
     fault lost();
     void arm(std::chrono::milliseconds limit);
 

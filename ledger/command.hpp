@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "base/ids.hpp"
@@ -55,6 +56,8 @@ struct entry_command {
     std::string reference;
     std::string detail_json = "{}";
 };
+
+using command = std::variant<gift_command, entry_command>;
 
 struct outcome {
     ledger::status state = status::invalid;

@@ -1,67 +1,19 @@
 #include "ledger/posting_queue.hpp"
 
 #include <algorithm>
+#include <boost/asio/detached.hpp>
 #include <charconv>
 #include <unordered_set>
 
 #include "base/limits.hpp"
 #include "base/log.hpp"
+#include "ledger/internal/resident_writer.hpp"
 #include "ledger/sql.hpp"
 
 namespace ovation::ledger {
 namespace {
 
-constexpr auto batch_limit = std::chrono::seconds(30);
 const pg::statement set_zone{"set_zone", "select set_config('timezone', $1, false), set_config('synchronous_commit', 'on', false), set_config('plan_cache_mode', 'force_generic_plan', false)"};
-
-void append(std::string& out, std::int64_t v) {
-    char digits[24];
-    const auto end = std::to_chars(digits, digits + sizeof digits, v).ptr;
-    if (out.size() > 1) out += ',';
-    out.append(digits, end);
-}
-
-// The arrays of ledger.post_gifts.
-struct gift_arrays {
-    std::string keys = "{", payers = "{", routes = "{", prices = "{", items = "{", quantities = "{", rooms = "{", performances = "{", lookup_only = "{";
-    std::int64_t oldest_key_ms = INT64_MAX;
-
-    void add(const gift_command& g) {
-        if (keys.size() > 1) keys += ',';
-        keys += g.key.text();
-        append(payers, g.payer.value);
-        append(routes, g.route.value);
-        append(prices, g.price);
-        append(items, g.item);
-        append(quantities, g.quantity);
-        append(rooms, g.room.value);
-        append(performances, g.performance.value);
-        if (lookup_only.size() > 1) lookup_only += ',';
-        lookup_only += g.lookup_only ? 't' : 'f';
-        oldest_key_ms = std::min(oldest_key_ms, g.key.time_ms());
-    }
-    pg::params params(std::int64_t epoch) {
-        pg::params p;
-        p.add(epoch).add(std::max<std::int64_t>(oldest_key_ms, 0) / 1000);
-        for (auto* a : {&keys, &payers, &routes, &prices, &items, &quantities, &rooms, &performances, &lookup_only}) {
-            *a += '}';
-            p.add_raw(std::move(*a));
-        }
-        return p;
-    }
-};
-
-pg::request entry_request(const entry_command& e, std::int64_t epoch) {
-    std::vector<std::string> accounts;
-    std::string amounts = "{";
-    for (const auto& [name, amount] : e.legs) {
-        accounts.push_back(name);
-        append(amounts, amount);
-    }
-    pg::params p;
-    p.add(epoch).add(e.kind).add(e.key).add_text_array(accounts).add_raw(amounts + "}").add(e.reference).add(e.detail_json);
-    return {&sql::post_entry, std::move(p)};
-}
 
 }  // namespace
 
@@ -69,6 +21,8 @@ posting_queue::posting_queue(queue_options options, const clock_source& clock, m
     : options_(std::move(options)),
       clock_(clock),
       wake_(context_),
+      tend_timer_(context_),
+      writer_(std::make_unique<resident_writer>(clock, options_.writer)),
       posted_(registry.make_counter("ovation_ledger_posted_total", "Commands posted.")),
       gifts_(registry.make_counter("ovation_ledger_gifts_total", "Gifts posted.")),
       refused_(registry.make_counter("ovation_ledger_refused_total", "Commands refused by the ledger.")),
@@ -93,6 +47,7 @@ void posting_queue::start() {
                 log::error("ledger", "bug", "err={}", log::quoted(e.what()));
             }
         });
+        asio::co_spawn(context_, tend(), asio::detached);
         context_.run();
     });
 }
@@ -124,9 +79,9 @@ bool posting_queue::push(pending p) {
     return true;
 }
 
-awaitable<result<outcome>> posting_queue::submit(std::variant<gift_command, entry_command> command) {
+awaitable<result<outcome>> posting_queue::submit(ledger::command command) {
     auto executor = co_await asio::this_coro::executor;
-    auto initiate = [this, executor](auto handler, std::variant<gift_command, entry_command> moved) {
+    auto initiate = [this, executor](auto handler, ledger::command moved) {
         auto shared = std::make_shared<decltype(handler)>(std::move(handler));
         pending p{std::move(moved), [executor, shared](result<outcome> out) { asio::post(executor, [shared, out = std::move(out)]() mutable { (*shared)(std::move(out)); }); },
                   clock_.steady_ms()};
@@ -188,29 +143,26 @@ awaitable<void> posting_queue::run() {
             }
             continue;
         }
-        if (clock_.steady_ms() - tended_ms_ > 60'000) {
-            tended_ms_ = clock_.steady_ms();
-            if (auto tended = co_await connection_->query(sql::tend_leaves, {}, batch_limit); !tended)
-                log::error("ledger", "leaves_not_tended", "err={}", log::quoted(tended.error().message));
-        }
         auto work = take();
         if (!work.empty()) {
             co_await post_batch(std::move(work));
             continue;
         }
-        co_await sleep(std::chrono::milliseconds(500));
+        co_await sleep(std::chrono::milliseconds(writer_->unsaved() ? 20 : 500));
         bool quiet = false;
         {
             std::scoped_lock lock(mutex_);
             quiet = waiting_.empty();
         }
-        // The lease of an idle writer.
+        // An idle writer brings its rows up to date, and keeps its lease.
         if (quiet && connection_->usable())
-            if (auto renewed = co_await connection_->query(sql::fence, pg::with(epoch_.load()), std::chrono::seconds(5)); !renewed) {
-                log::warn("ledger", "lease_lost", "err={}", log::quoted(renewed.error().message));
+            if (auto saved = co_await writer_->save(*connection_); !saved) {
+                log::warn("ledger", "lease_lost", "err={}", log::quoted(saved.error().in_full()));
                 epoch_ = 0;
             }
     }
+    for (int i = 0; i < 100 && connection_ && connection_->usable() && epoch_ != 0 && writer_->unsaved(); ++i)
+        if (!co_await writer_->save(*connection_)) break;
     if (connection_ && connection_->usable() && epoch_ != 0)
         co_await connection_->query(sql::release_head, pg::with(epoch_.load()), std::chrono::seconds(2));
     epoch_ = 0;
@@ -248,53 +200,54 @@ awaitable<bool> posting_queue::become_writer() {
     }
     for (auto* observer : observers_) co_await observer->on_takeover(*connection_, entry_seq(taken->number(0, 1)));
     if (!connection_->usable()) co_return false;
+    if (auto begun = co_await writer_->begin(*connection_, taken->number(0, 0)); !begun) {
+        log::error("ledger", "not_begun", "err={}", log::quoted(begun.error().in_full()));
+        connection_->close();
+        co_return false;
+    }
     epoch_ = taken->number(0, 0);
     log::info("ledger", "writer", "epoch={}", epoch_.load());
     co_return true;
 }
 
-// One implicit transaction: runs of gifts as one call each, other entries as one call each, in order of arrival.
-awaitable<result<std::vector<outcome>>> posting_queue::try_post(batch& work) {
-    std::vector<pg::request> requests;
-    std::vector<std::pair<std::size_t, bool>> runs;  // size, gifts?
-    for (std::size_t i = 0; i < work.size();) {
-        if (const auto* e = std::get_if<entry_command>(&work[i].command)) {
-            requests.push_back(entry_request(*e, epoch_));
-            runs.emplace_back(1, false);
-            ++i;
-            continue;
+// Beside posting: leaves ahead of need, and the key filters.
+awaitable<void> posting_queue::tend() {
+    std::int64_t tended_ms = 0;
+    while (true) {
+        {
+            std::scoped_lock lock(mutex_);
+            if (stopping_) co_return;
         }
-        gift_arrays arrays;
-        const auto first = i;
-        for (; i < work.size() && std::holds_alternative<gift_command>(work[i].command); ++i) arrays.add(std::get<gift_command>(work[i].command));
-        requests.push_back({&sql::post_gifts, arrays.params(epoch_)});
-        runs.emplace_back(i - first, true);
-    }
-    auto answered = co_await connection_->run(std::move(requests), batch_limit);
-    if (!answered) co_return answered.error();
-    std::vector<outcome> out;
-    for (std::size_t r = 0; r < runs.size(); ++r) {
-        const auto& table = (*answered)[r];
-        for (int row = 0; row < table.size(); ++row) {
-            outcome o;
-            o.state = static_cast<status>(table.number(row, 0));
-            o.seq = entry_seq(table.number(row, 1));
-            if (runs[r].second) {
-                o.paid = table.number(row, 2);
-                o.gift_only = table.number(row, 3);
-                o.bonus = table.number(row, 4);
+        if (epoch_ != 0 && (writer_->wants_tending() || clock_.steady_ms() - tended_ms > 60'000)) {
+            tended_ms = clock_.steady_ms();
+            result<void> done;
+            if (!tender_ || !tender_->usable()) {
+                tender_ = std::make_unique<pg::connection>(context_);
+                done = co_await tender_->open(options_.conninfo, std::chrono::seconds(5));
             }
-            out.push_back(o);
+            if (done) done = co_await writer_->tend(*tender_);
+            if (!done) log::error("ledger", "leaves_not_tended", "err={}", log::quoted(done.error().in_full()));
+            if (!done) tender_->close();
         }
+        tend_timer_.expires_after(std::chrono::milliseconds(200));
+        co_await tend_timer_.async_wait(use_tuple);
     }
-    if (out.size() != work.size()) co_return internal_fault("the ledger answered another number of commands");
-    co_return out;
 }
 
+namespace {
+std::vector<const command*> commands_of(const auto& work) {
+    std::vector<const command*> out;
+    for (const auto& p : work) out.push_back(&p.command);
+    return out;
+}
+const fault no_room = unavailable("ledger_unavailable", "Gifts cannot be paid at the moment. Nothing was charged; try again later.");
+}  // namespace
+
 awaitable<void> posting_queue::post_batch(batch work) {
+    const auto commands = commands_of(work);
     for (int attempt = 0; attempt < 50; ++attempt) {
         const auto started = clock_.steady_ms();
-        auto posted = co_await try_post(work);
+        auto posted = writer_->set_based() ? co_await writer_->post_by_sets(*connection_, commands) : co_await writer_->post(*connection_, commands);
         if (posted) {
             commit_seconds_.observe(static_cast<double>(clock_.steady_ms() - started) / 1000.0);
             batches_.add();
@@ -309,18 +262,14 @@ awaitable<void> posting_queue::post_batch(batch work) {
             co_return;
         }
         if (!state.empty()) {
-            // PostgreSQL refused the batch and kept nothing of it: find the command that it cannot take.
-            log::error("ledger", "batch_refused", "size={} err={}", work.size(), log::quoted(posted.error().message));
-            if (work.size() == 1) {
-                refuse(work, state.starts_with("53") ? unavailable("ledger_unavailable", "Gifts cannot be paid at the moment. Nothing was charged; try again later.")
-                                                     : internal_fault("The ledger could not take this. Nothing was charged."));
-                co_return;
-            }
-            co_await post_one_by_one(work);
+            // PostgreSQL refused the batch and kept nothing of it.
+            log::error("ledger", "batch_refused", "size={} err={}", work.size(), log::quoted(posted.error().in_full()));
+            if (state.starts_with("53")) refuse(work, no_room);
+            else co_await post_carefully(work);
             co_return;
         }
         // Unknown: the same batch again on a fresh connection; what was committed is then a replay.
-        log::warn("ledger", "commit_unknown", "size={} err={}", work.size(), log::quoted(posted.error().message));
+        log::warn("ledger", "commit_unknown", "size={} err={}", work.size(), log::quoted(posted.error().in_full()));
         epoch_ = 0;
         for (int tries = 0; tries < 100 && epoch_ == 0; ++tries) {
             if (!co_await become_writer()) co_await sleep(std::chrono::milliseconds(200));
@@ -331,19 +280,33 @@ awaitable<void> posting_queue::post_batch(batch work) {
     refuse(work, f);
 }
 
-awaitable<void> posting_queue::post_one_by_one(batch& work) {
+// Finds the command that PostgreSQL cannot take: one by one, by the functions that trust no memory.
+awaitable<void> posting_queue::post_carefully(batch& work) {
     for (auto& one : work) {
         batch single;
         single.push_back(std::move(one));
-        co_await post_batch(std::move(single));
+        result<outcomes> posted = internal_fault("");
+        if (connection_->usable()) posted = co_await writer_->post_by_sets(*connection_, commands_of(single));
+        else posted = unavailable("database_lost", "");
+        if (posted) {
+            deliver(single, *posted);
+            continue;
+        }
+        log::error("ledger", "command_refused", "err={}", log::quoted(posted.error().in_full()));
+        const auto state = pg::sqlstate(posted.error());
+        if (state.empty()) refuse(single, unavailable("unknown_outcome", "It is not known yet whether this was paid. Ask with the same key; do not send a new gift."));
+        else refuse(single, state.starts_with("53") ? no_room : internal_fault("The ledger could not take this. Nothing was charged."));
     }
+    if (!connection_->usable()) epoch_ = 0;
+    else if (auto begun = co_await writer_->begin(*connection_, epoch_); !begun) epoch_ = 0;
 }
 
-void posting_queue::deliver(batch& work, std::vector<outcome>& outcomes) {
+void posting_queue::deliver(batch& work, outcomes& answers) {
     std::vector<committed_gift> gifts;
     entry_seq head;
     for (std::size_t i = 0; i < work.size(); ++i) {
-        auto& o = outcomes[i];
+        if (!answers[i]) continue;
+        auto& o = *answers[i];
         if (o.state == status::posted) posted_.add();
         else if (o.state == status::replayed) replayed_.add();
         else refused_.add();
@@ -360,7 +323,7 @@ void posting_queue::deliver(batch& work, std::vector<outcome>& outcomes) {
             if (const auto* g = std::get_if<gift_command>(&p.command))
                 if (auto at = keys_.find(g->key); at != keys_.end() && --at->second == 0) keys_.erase(at);
     }
-    for (std::size_t i = 0; i < work.size(); ++i) work[i].answer(outcomes[i]);
+    for (std::size_t i = 0; i < work.size(); ++i) work[i].answer(std::move(answers[i]));
 }
 
 void posting_queue::refuse(batch& work, const fault& why) {

@@ -1,6 +1,6 @@
 // The one queue through which everything is posted, and its group commit: a batch is whatever arrived while the last
 // commit ran, at most 4 000. It has a thread, a loop and a connection of its own. Nothing is acknowledged before COMMIT;
-// a doubtful COMMIT is resolved by sending the same batch again: its keys are then known.
+// a doubtful COMMIT is resolved by sending the same batch again: its keys are then known. Posting itself is the resident writer's.
 #pragma once
 #include <atomic>
 #include <deque>
@@ -19,12 +19,25 @@
 
 namespace ovation::ledger {
 
+class resident_writer;
+using outcomes = std::vector<result<outcome>>;
+
+// Of ledger/internal/resident_writer.hpp.
+struct writer_options {
+    std::size_t wallets_max = 200'000;   // in memory; only saved ones are let go
+    std::size_t copy_from = 150;         // gifts of a batch from which on it goes as COPY
+    std::int64_t lag_ms = 800;           // an unsaved row is written within this time while batches go,
+    std::int64_t lag_gifts = 40'000;     // or within so many gifts
+    bool set_based = false;              // post by the set-based functions only: the oracle
+};
+
 struct queue_options {
     std::string conninfo;
     std::string holder;              // shown in ledger.head
     std::string time_zone = "Asia/Shanghai";  // of the day of spend limits
     std::size_t queue_max = 20'000;
     std::size_t batch_max = 4'000;
+    writer_options writer{};
 };
 
 class posting_queue {
@@ -53,30 +66,31 @@ public:
 
 private:
     struct pending {
-        std::variant<gift_command, entry_command> command;
+        ledger::command command;
         std::function<void(result<outcome>)> answer;
         std::int64_t since_ms = 0;
     };
     using batch = std::vector<pending>;
 
-    awaitable<result<outcome>> submit(std::variant<gift_command, entry_command> command);
+    awaitable<result<outcome>> submit(ledger::command command);
     bool push(pending p);
     awaitable<void> run();
     awaitable<bool> become_writer();
     batch take();
     awaitable<void> post_batch(batch work);
-    awaitable<result<std::vector<outcome>>> try_post(batch& work);
-    void deliver(batch& work, std::vector<outcome>& outcomes);
+    awaitable<void> tend();
+    void deliver(batch& work, outcomes& answers);
     void refuse(batch& work, const fault& why);
-    awaitable<void> post_one_by_one(batch& work);
+    awaitable<void> post_carefully(batch& work);
     awaitable<void> sleep(std::chrono::milliseconds time);
 
     queue_options options_;
     const clock_source& clock_;
     std::vector<commit_observer*> observers_;
     asio::io_context context_{1};
-    asio::steady_timer wake_;
-    std::unique_ptr<pg::connection> connection_;
+    asio::steady_timer wake_, tend_timer_;
+    std::unique_ptr<pg::connection> connection_, tender_;
+    std::unique_ptr<resident_writer> writer_;
     std::thread thread_;
 
     mutable std::mutex mutex_;  // guards waiting_, keys_, and the two flags below it
@@ -87,7 +101,6 @@ private:
     std::atomic<std::int64_t> epoch_{0};
     std::atomic<std::size_t> depth_{0};
     std::atomic<bool> finished_{false};
-    std::int64_t tended_ms_ = 0;
 
     counter& posted_;
     counter& gifts_;

@@ -1,1 +1,1 @@
-select count(*) filter (where floored and amount < 0), count(*), min(account_id) filter (where floored and amount < 0)::text from ledger.balance
+select count(*) filter (where floored and amount < 0), count(*), min(account_id) filter (where floored and amount < 0)::text from ledger.standings

@@ -1,1 +1,1 @@
-select abs(coalesce(sum(amount), 0)), count(*), sum(amount)::text from ledger.balance
+select abs(coalesce(sum(amount), 0)), count(*), sum(amount)::text from ledger.standings

@@ -339,7 +339,7 @@ test('finance reads the platform’s account to its first entry, and its sum is 
   const sum = (await rows.locator('.money').allTextContents()).reduce((s, x) => s + micros(x), 0n);
   assert.ok(sum > 0n);
   assert.equal(sum, micros(await page.getByTestId('balance').textContent()));
-  assert.equal(sum, BigInt(await server.psql("select b.amount from ledger.account a join ledger.balance b on b.account_id = a.id where a.name = 'platform'")));
+  assert.equal(sum, BigInt(await server.psql("select b.amount from ledger.account a join ledger.standing b on b.account_id = a.id where a.name = 'platform'")));
   // Any account by its name; one that is not there is said to be so.
   await page.locator('input[name=account]').fill('earnings:999999');
   await page.getByRole('button', { name: 'Show' }).click();

@@ -50,8 +50,8 @@ const wallet = async (handle) => {
   const w = await server.rpc('LedgerService/GetWallet', {}, { token: await server.logIn(handle) });
   return { coins: Number(w.coins ?? 0), spent: Number(w.spentTodayCoins ?? 0) };
 };
-const account = async (name) => BigInt((await server.psql(`select b.amount from ledger.balance b join ledger.account a on a.id = b.account_id where a.name = '${name}'`)) || 0);
-const held = async () => Number(await server.psql(`select coalesce(sum(b.amount), 0) from ledger.balance b join ledger.account a on a.id = b.account_id where a.kind = 'held'`));
+const account = async (name) => BigInt((await server.psql(`select b.amount from ledger.standing b join ledger.account a on a.id = b.account_id where a.name = '${name}'`)) || 0);
+const held = async () => Number(await server.psql(`select coalesce(sum(b.amount), 0) from ledger.standing b join ledger.account a on a.id = b.account_id where a.kind = 'held'`));
 const state = (key) => server.psql(`select state from gifts.bump where key = '${key}'`);
 const becomes = (key, wanted) => until(async () => (await state(key)) === wanted, 10_000, `bump ${key} ${wanted}`);
 const verify = async () => server.ovation('ledger', 'verify', '--database', server.conninfo);

@@ -1,0 +1,182 @@
+#include "ledger/internal/journal.hpp"
+
+#include <spdlog/fmt/fmt.h>
+
+#include <cstring>
+#include <unordered_set>
+
+#include "ledger/sql.hpp"
+
+namespace ovation::ledger {
+namespace {
+constexpr auto patience = std::chrono::minutes(10);
+constexpr std::int64_t postgres_epoch_us = 946'684'800'000'000;
+
+// A binary COPY, read field by field. A text that is not whole ends it.
+class copy_reader {
+public:
+    explicit copy_reader(std::string_view bytes) : left_(bytes) {
+        left_.remove_prefix(std::min<std::size_t>(left_.size(), 19));
+    }
+    bool next_row() { return number<std::int16_t>() > 0 && !broken_; }
+    std::string_view field() {
+        const auto size = number<std::int32_t>();
+        if (size < 0) return {};
+        return take(static_cast<std::size_t>(size));
+    }
+    template <class Number>
+    Number value() {
+        return to<Number>(field());
+    }
+    std::vector<std::int64_t> numbers() {  // bigint[]
+        auto f = field();
+        std::vector<std::int64_t> out;
+        if (f.size() < 20) return out;
+        f.remove_prefix(20);  // dimensions, flags, type; length, lower bound
+        for (; f.size() >= 12; f.remove_prefix(12)) out.push_back(to<std::int64_t>(f.substr(4, 8)));
+        return out;
+    }
+    [[nodiscard]] bool broken() const { return broken_; }
+
+private:
+    template <class Number>
+    static Number to(std::string_view f) {
+        std::uint64_t out = 0;
+        for (const char c : f.substr(0, sizeof(Number))) out = out << 8 | static_cast<std::uint8_t>(c);
+        return static_cast<Number>(out);
+    }
+    template <class Number>
+    Number number() {
+        return to<Number>(take(sizeof(Number)));
+    }
+    std::string_view take(std::size_t n) {
+        if (left_.size() < n) {
+            broken_ = true;
+            left_ = {};
+            return {};
+        }
+        const auto out = left_.substr(0, n);
+        left_.remove_prefix(n);
+        return out;
+    }
+    std::string_view left_;
+    bool broken_ = false;
+};
+}  // namespace
+
+route_text route_text_of(const pg::rows& r, int i) {
+    route_text out;
+    const auto bp = [&](int column) { return static_cast<int>(r.number(i, column)); };
+    out.rule = {r.string(i, 9), bp(10), r.string(i, 11), r.number(i, 12), r.boolean(i, 1), bp(2), bp(3), bp(4), bp(5), bp(6), bp(7), bp(8)};
+    out.singer_user = r.number(i, 13);
+    out.channel = r.number(i, 14);
+    for (int leg = 0; leg < 7; ++leg) out.accounts[static_cast<std::size_t>(leg)] = r.string(i + leg, 17);
+    return out;
+}
+
+awaitable<result<journal_page>> journal_reader::read(std::int64_t from, std::int64_t to) {
+    journal_page out;
+    OVATION_CO_TRY(const auto gifts, co_await db_.copy_out(fmt::format("copy (select {} from ledger.gift where seq >= {} and seq < {} order by seq) to stdout (format binary)", gift_columns, from, to), patience));
+    copy_reader g(gifts);
+    while (g.next_row()) {
+        auto& row = out.gifts.emplace_back();
+        row.seq = g.value<std::int64_t>();
+        const auto key = g.field();
+        if (key.size() == 16) std::memcpy(row.key.bytes.data(), key.data(), 16);
+        row.at_us = g.value<std::int64_t>() + postgres_epoch_us;
+        for (auto* v : {&row.payer, &row.route, &row.item, &row.room, &row.performance, &row.price, &row.bonus, &row.gift_only, &row.legs.vat, &row.legs.rights, &row.legs.singer, &row.legs.agent,
+                        &row.legs.venue, &row.legs.platform, &row.legs.promo})
+            *v = g.value<std::int64_t>();
+        row.quantity = g.value<std::int32_t>();
+    }
+    OVATION_CO_TRY(const auto entries, co_await db_.copy_out(
+        fmt::format("copy (select e.seq, e.kind, e.key, e.at, e.accounts, e.amounts, e.reference, e.detail::text, e.salt, "
+                    "(select string_agg(coalesce(a.name, '?'), E'\\n' order by u.n) from unnest(e.accounts) with ordinality u (id, n) left join ledger.account a on a.id = u.id) "
+                    "from ledger.entry e where e.seq >= {} and e.seq < {} order by e.seq) to stdout (format binary)", from, to), patience));
+    copy_reader e(entries);
+    while (e.next_row()) {
+        auto& row = out.entries.emplace_back();
+        row.seq = e.value<std::int64_t>();
+        row.kind = e.field();
+        row.key = e.field();
+        row.at_us = e.value<std::int64_t>() + postgres_epoch_us;
+        row.accounts = e.numbers();
+        row.amounts = e.numbers();
+        row.reference = e.field();
+        row.detail = e.field();
+        const auto salt = e.field();
+        if (salt.size() == row.salt.size()) std::memcpy(row.salt.data(), salt.data(), salt.size());
+        for (auto names = e.field(); !names.empty();) {
+            const auto end = std::min(names.find('\n'), names.size());
+            row.names.emplace_back(names.substr(0, end));
+            names.remove_prefix(std::min(end + 1, names.size()));
+        }
+        // Rows that were made by hand may have anything.
+        row.amounts.resize(row.accounts.size());
+        row.names.resize(row.accounts.size());
+    }
+    if (g.broken() || e.broken()) co_return internal_fault("the journal came back cut short");
+    co_return out;
+}
+
+awaitable<result<void>> journal_reader::load_for(const journal_page& page) {
+    std::unordered_set<std::int64_t> routes, users;
+    for (const auto& g : page.gifts) {
+        if (!routes_.contains(g.route)) routes.insert(g.route);
+        if (!salts_.contains(g.payer)) users.insert(g.payer);
+    }
+    const auto list = [](const std::unordered_set<std::int64_t>& ids) {
+        std::string out = "{";
+        for (const auto id : ids) append_number(out, id);
+        return pg::params().add_raw(out + "}");
+    };
+    if (!routes.empty()) {
+        OVATION_CO_TRY(const auto r, co_await db_.query(sql::load_routes, list(routes), patience));
+        for (int i = 0; i + 6 < r.size(); i += 7) {
+            known_route made{route_text_of(r, i), {}, {}};
+            made.digest = digest_of(made.text);
+            for (int leg = 0; leg < 7; ++leg) made.accounts[static_cast<std::size_t>(leg)] = r.number(i + leg, 16);
+            routes_.emplace(r.number(i, 0), std::move(made));
+        }
+    }
+    if (!users.empty()) {
+        OVATION_CO_TRY(const auto r, co_await db_.query(sql::salts, list(users), patience));
+        for (int i = 0; i < r.size(); ++i) {
+            leaf_salt salt{};
+            const auto bytes = pg::bytes_of("\\x" + r.string(i, 1));
+            std::memcpy(salt.data(), bytes.data(), std::min(bytes.size(), salt.size()));
+            salts_.emplace(r.number(i, 0), salt);
+        }
+    }
+    co_return result<void>{};
+}
+
+const journal_reader::known_route* journal_reader::route_of(std::int64_t id) const {
+    const auto at = routes_.find(id);
+    return at == routes_.end() ? nullptr : &at->second;
+}
+const leaf_salt* journal_reader::salt_of(std::int64_t user) const {
+    const auto at = salts_.find(user);
+    return at == salts_.end() ? nullptr : &at->second;
+}
+
+result<std::vector<tree_hash>> journal_reader::leaves(const journal_page& page, std::int64_t from) {
+    std::vector<tree_hash> out;
+    out.reserve(page.gifts.size() + page.entries.size());
+    for (std::size_t g = 0, e = 0; g < page.gifts.size() || e < page.entries.size();) {
+        const bool gift = e == page.entries.size() || (g < page.gifts.size() && page.gifts[g].seq <= page.entries[e].seq);
+        const auto seq = gift ? page.gifts[g].seq : page.entries[e].seq;
+        if (seq != from + static_cast<std::int64_t>(out.size())) return internal_fault(fmt::format("entry {} is missing or there twice", from + static_cast<std::int64_t>(out.size())));
+        if (gift) {
+            const auto& row = page.gifts[g++];
+            const auto* r = route_of(row.route);
+            const auto* salt = salt_of(row.payer);
+            out.push_back(r && salt ? leaf_of(row, r->digest, *salt) : no_leaf);
+        } else {
+            out.push_back(leaf_of(page.entries[e++]));
+        }
+    }
+    return out;
+}
+
+}  // namespace ovation::ledger

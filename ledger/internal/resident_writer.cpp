@@ -1,0 +1,541 @@
+#include "ledger/internal/resident_writer.hpp"
+
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+
+#include "base/log.hpp"
+#include "ledger/sql.hpp"
+
+namespace ovation::ledger {
+namespace {
+constexpr auto limit = std::chrono::seconds(30);
+constexpr auto patience = std::chrono::minutes(30);
+constexpr std::int64_t day_ms = 86'400'000;
+constexpr std::int64_t page = 50'000;
+
+std::string numbers(const auto& of, auto number) {
+    std::string out = "{";
+    for (const auto& one : of) append_number(out, number(one));
+    return out + "}";
+}
+std::int64_t steady_us() { return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+std::int64_t holder_of(std::string_view account) {  // of "wallet:7"
+    std::int64_t out = 0;
+    if (account.starts_with("wallet:")) std::from_chars(account.data() + 7, account.data() + account.size(), out);
+    return out;
+}
+}  // namespace
+
+awaitable<result<void>> resident_writer::begin(pg::connection& db, std::int64_t epoch) {
+    books_.clear();
+    ++generation_;
+    epoch_ = epoch;
+    OVATION_CO_CHECK(co_await db.query(sql::catch_up, pg::with(epoch), limit));
+    leaves_.clear();
+    tend_soon_ = true;
+    OVATION_CO_CHECK(co_await read_clock(db));
+    OVATION_CO_TRY(const auto version, co_await db.query(sql::limits_version, {}, limit));
+    limits_ = version.number(0, 0);
+    OVATION_CO_TRY(const auto state, co_await db.query(sql::tree_state, {}, limit));
+    seq_ = state.number(0, 1);
+    OVATION_CO_CHECK(co_await read_leaves(db));
+    auto tree = merkle_tree::from(state.number(0, 2), pg::bytes_of(state.text(0, 3)));
+    if (!tree) tree = merkle_tree();
+    frontier_seq_ = tree->size();
+    const auto told = state.number(0, 0);
+    journal_reader journal(db);
+    for (auto from = tree->size() + 1; from <= seq_; from += page) {
+        const auto to = std::min(from + page, seq_ + 1);
+        OVATION_CO_TRY(const auto rows, co_await journal.read(from, to));
+        OVATION_CO_CHECK(co_await journal.load_for(rows));
+        OVATION_CO_TRY(const auto made, journal.leaves(rows, from));
+        for (const auto& leaf : made) {
+            tree->append(leaf);
+            if (tree->size() == told && pg::bytes_of(state.text(0, 4)) != bytes_of(tree->root()))
+                log::error("ledger", "tree_differs", "seq={} err=\"the journal is not what was hashed when it was posted; run ovation ledger verify\"", told);
+        }
+        if (tree->size() != to - 1) co_return internal_fault(fmt::format("the journal ends at {} and not at {}; run ovation ledger verify", tree->size(), to - 1));
+    }
+    tree_ = *tree;
+    co_return result<void>{};
+}
+
+awaitable<result<void>> resident_writer::read_clock(pg::connection& db) {
+    OVATION_CO_TRY(const auto r, co_await db.query(sql::day_and_time, {}, limit));
+    ahead_us_ = r.number(0, 0) - steady_us();
+    day_ = r.number(0, 1);
+    day_ends_us_ = r.number(0, 2);
+    clock_read_ms_ = clock_.steady_ms();
+    co_return result<void>{};
+}
+// The database's clock, carried on by this machine's. Never backwards, but for a clock that was set right by more than ledger.advance takes.
+std::int64_t resident_writer::time_us() {
+    const auto now = steady_us() + ahead_us_;
+    last_us_ = last_us_ - now > 3'000'000 ? now : std::max(last_us_, now);
+    return last_us_;
+}
+
+awaitable<result<void>> resident_writer::read_leaves(pg::connection& db) {
+    OVATION_CO_TRY(const auto r, co_await db.query(sql::leaves, {}, limit));
+    kept_from_ms_ = clock_.now_ms() - 9 * day_ms;
+    std::vector<std::shared_ptr<leaf>> out;
+    for (int i = 0; i < r.size(); ++i) {
+        const auto first = r.number(i, 1), closed = r.number(i, 3);
+        auto at = std::ranges::find(leaves_, first, [](const auto& l) { return l->first; });
+        auto one = at == leaves_.end() ? std::make_shared<leaf>() : *at;
+        if (at == leaves_.end()) {
+            one->name = r.string(i, 0);
+            one->first = first;
+            one->end = r.number(i, 2);
+            one->insert_name = "insert_" + one->name;
+            one->insert_sql = fmt::format("insert into ledger.{} ({}) select u.seq, u.key, timestamptz 'epoch' + $1::bigint * interval '1 microsecond', u.payer, u.route, u.item, u.room, u.performance, "
+                                          "u.price, u.bonus, u.gift_only, u.vat, u.rights, u.singer, u.agent, u.venue, u.platform, u.promo, u.quantity from unnest($2::bigint[], $3::uuid[], $4::bigint[], "
+                                          "$5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], "
+                                          "$16::bigint[], $17::bigint[], $18::bigint[], $19::int[]) u ({})", one->name, gift_columns,
+                                          "seq, key, payer, route, item, room, performance, price, bonus, gift_only, vat, rights, singer, agent, venue, platform, promo, quantity");
+            one->insert = {one->insert_name.c_str(), one->insert_sql.c_str()};
+            // What comes into a leaf from now on comes through here.
+            one->ready = first > seq_ && seq_ > 0;
+        }
+        one->closed_ms = closed;
+        if (closed != 0 && closed < kept_from_ms_) one->keys.reset(), one->ready = false;
+        else if (!one->keys) one->keys = std::make_unique<key_filter>(static_cast<std::size_t>(one->end - one->first));
+        out.push_back(std::move(one));
+    }
+    leaves_ = std::move(out);
+    co_return result<void>{};
+}
+
+awaitable<result<void>> resident_writer::tend(pg::connection& db) {
+    tend_soon_ = false;
+    const auto mine = generation_;
+    OVATION_CO_CHECK(co_await db.query(sql::tend_leaves, {}, limit));
+    if (mine != generation_) co_return result<void>{};
+    OVATION_CO_CHECK(co_await read_leaves(db));
+    // The newest first: there most keys are found.
+    for (auto known = leaves_; !known.empty() && mine == generation_; known.pop_back()) {
+        const auto one = known.back();
+        if (one->ready || !one->keys) continue;
+        const auto until = std::min(one->end, seq_ + 1);
+        for (auto from = one->first; from < until; from += page) {
+            OVATION_CO_TRY(const auto keys, co_await db.copy_out(fmt::format("copy (select key from ledger.{} where seq >= {} and seq < {}) to stdout (format binary)", one->name, from,
+                                                                             std::min(from + page, until)), patience));
+            // Rows of 22 bytes: columns, length, key; a head of 19, an end of 2.
+            for (std::size_t at = 19; at + 22 <= keys.size(); at += 22) {
+                uuid key;
+                std::memcpy(key.bytes.data(), keys.data() + at + 6, 16);
+                one->keys->add(key);
+            }
+        }
+        one->ready = true;
+    }
+    while (mine == generation_) {
+        OVATION_CO_TRY(const auto indexed, co_await db.query(sql::index_leaf, {}, patience));
+        if (indexed.empty() || indexed.null(0, 0)) break;
+        log::info("ledger", "leaf_indexed", "leaf={}", indexed.text(0, 0));
+    }
+    co_return result<void>{};
+}
+
+resident_writer::leaf* resident_writer::leaf_at(std::int64_t seq) {
+    for (auto l = leaves_.rbegin(); l != leaves_.rend(); ++l)
+        if ((*l)->first <= seq && seq < (*l)->end) return l->get();
+    return nullptr;
+}
+// The first number that a gift with a key of this time may have. A key's time may lie an hour ahead of our clock, and the
+// database's clock closed the leaf: a day leaves room for both.
+std::int64_t resident_writer::leaves_from(std::int64_t key_ms) const {
+    for (const auto& l : leaves_)
+        if (l->closed_ms == 0 || l->closed_ms > key_ms - day_ms) return l->first;
+    return 1;
+}
+bool resident_writer::may_be_known(const uuid& key) const {
+    const auto from = leaves_from(key.time_ms());
+    return std::ranges::any_of(leaves_, [&](const auto& l) { return l->first >= from && l->first <= seq_ && (!l->ready || l->keys->maybe(key)); });
+}
+
+// What PostgreSQL must be asked before the batch can be judged; a batch of known wallets, known routes and new keys asks nothing.
+awaitable<result<resident_writer::known>> resident_writer::look_up(pg::connection& db, std::span<const command* const> batch) {
+    known out;
+    out.facts.resize(batch.size());
+    std::string keys = "{";
+    std::int64_t oldest_ms = INT64_MAX;
+    std::vector<std::string> entry_keys;
+    std::unordered_set<std::int64_t> users, routes;
+    for (const auto* c : batch) {
+        if (const auto* g = std::get_if<gift_command>(c)) {
+            if (may_be_known(g->key)) {
+                if (keys.size() > 1) keys += ',';
+                keys += g->key.text();
+                oldest_ms = std::min(oldest_ms, g->key.time_ms());
+            }
+            if (!books_.purse_of(g->payer.value)) users.insert(g->payer.value);
+            if (!books_.route_of(g->route.value)) routes.insert(g->route.value);
+        } else {
+            const auto& e = std::get<entry_command>(*c);
+            entry_keys.push_back(e.key);
+            if (e.kind == "hold" || e.kind == "release")
+                for (const auto& [name, amount] : e.legs)
+                    if (const auto user = holder_of(name); user != 0 && !books_.purse_of(user)) users.insert(user);
+        }
+    }
+    if (keys.size() > 1) {
+        OVATION_CO_TRY(const auto r, co_await db.query(sql::known_gifts, pg::params().add_raw(keys + "}").add(leaves_from(oldest_ms)), limit));
+        for (int i = 0; i < r.size(); ++i)
+            out.gifts.emplace(uuid::parse(r.text(i, 0)).value_or(uuid()), known_gift{r.number(i, 1), r.number(i, 2), r.number(i, 3), r.number(i, 4), r.number(i, 5), r.number(i, 6)});
+    }
+    if (!users.empty()) OVATION_CO_CHECK(co_await load_wallets(db, users));
+    if (!routes.empty()) OVATION_CO_CHECK(co_await load_routes(db, routes));
+    if (!entry_keys.empty()) {
+        OVATION_CO_TRY(const auto r, co_await db.query(sql::known_entries, pg::params().add_text_array(entry_keys), limit));
+        for (int i = 0; i < r.size(); ++i) {
+            auto& e = out.entries[r.string(i, 0)];
+            e.seq = r.number(i, 1);
+            e.kind = r.text(i, 2);
+            e.reference = r.text(i, 3);
+            if (r.null(i, 4)) continue;
+            e.names.push_back(r.string(i, 4));
+            e.amounts.push_back(r.number(i, 5));
+        }
+        OVATION_CO_CHECK(co_await load_accounts(db, batch, out));
+        OVATION_CO_CHECK(co_await open_missing(db, batch, out));
+    }
+    co_return out;
+}
+
+awaitable<result<void>> resident_writer::load_wallets(pg::connection& db, const std::unordered_set<std::int64_t>& users) {
+    OVATION_CO_TRY(const auto r, co_await db.query(sql::load_wallets, pg::params().add_raw(numbers(users, [](auto u) { return u; })).add(day_), limit));
+    for (int i = 0; i < r.size(); ++i) {
+        purse p;
+        p.user = r.number(i, 0);
+        p.paid = &books_.put_account(r.number(i, 1), true, true, r.number(i, 2), r.number(i, 3));
+        p.gift_only = &books_.put_account(r.number(i, 4), true, true, r.number(i, 5), r.number(i, 6));
+        p.bonus = &books_.put_account(r.number(i, 7), true, true, r.number(i, 8), r.number(i, 9));
+        const auto salt = pg::bytes_of("\\x" + r.string(i, 10));
+        std::memcpy(p.salt.data(), salt.data(), std::min(salt.size(), p.salt.size()));
+        p.frozen = r.boolean(i, 11);
+        p.daily_limit = r.number(i, 12);
+        p.raised_limit = r.number(i, 13);
+        p.raised_from_us = r.number(i, 14);
+        p.day = day_;
+        p.spent = r.number(i, 15);
+        books_.put_purse(p);
+    }
+    co_return result<void>{};
+}
+awaitable<result<void>> resident_writer::load_routes(pg::connection& db, const std::unordered_set<std::int64_t>& routes) {
+    OVATION_CO_TRY(const auto r, co_await db.query(sql::load_routes, pg::params().add_raw(numbers(routes, [](auto id) { return id; })), limit));
+    for (int i = 0; i + 6 < r.size(); i += 7) {
+        route made;
+        made.text = route_text_of(r, i);
+        made.digest = digest_of(made.text);
+        for (int leg = 0; leg < 7; ++leg)
+            made.to[static_cast<std::size_t>(leg)] = &books_.put_account(r.number(i + leg, 16), r.boolean(i + leg, 18), r.boolean(i + leg, 19), r.number(i + leg, 20), r.number(i + leg, 21));
+        books_.put_route(r.number(i, 0), std::move(made));
+    }
+    co_return result<void>{};
+}
+awaitable<result<void>> resident_writer::read_limits(pg::connection& db) {
+    OVATION_CO_TRY(const auto version, co_await db.query(sql::limits_version, {}, limit));
+    OVATION_CO_TRY(const auto r, co_await db.query(sql::limit_changes, pg::with(limits_), limit));
+    for (int i = 0; i < r.size(); ++i)
+        if (auto* p = books_.purse_of(r.number(i, 0))) {
+            p->frozen = r.boolean(i, 1);
+            p->daily_limit = r.number(i, 2);
+            p->raised_limit = r.number(i, 3);
+            p->raised_from_us = r.number(i, 4);
+        }
+    limits_ = version.number(0, 0);
+    co_return result<void>{};
+}
+
+// The accounts that the entries of a batch name, as far as they are open.
+awaitable<result<void>> resident_writer::load_accounts(pg::connection& db, std::span<const command* const> batch, known& what) {
+    std::vector<std::string> names;
+    for (const auto* c : batch)
+        if (const auto* e = std::get_if<entry_command>(c))
+            for (const auto& leg : e->legs) names.push_back(leg.first);
+    std::ranges::sort(names);
+    names.erase(std::ranges::unique(names).begin(), names.end());
+    OVATION_CO_TRY(const auto r, co_await db.query(sql::load_accounts, pg::params().add_text_array(names), limit));
+    std::unordered_map<std::string, account*> found;
+    for (int i = 0; i < r.size(); ++i) found[r.string(i, 0)] = &books_.put_account(r.number(i, 1), r.boolean(i, 2), r.boolean(i, 3), r.number(i, 4), r.number(i, 5));
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+        const auto* e = std::get_if<entry_command>(batch[i]);
+        if (!e) continue;
+        auto& facts = what.facts[i];
+        facts.accounts.clear();
+        facts.holds = false;
+        for (const auto& [name, amount] : e->legs) {
+            const auto at = found.find(name);
+            facts.accounts.push_back(at == found.end() ? nullptr : at->second);
+            if (!name.starts_with("wallet:")) continue;
+            if ((e->kind == "hold" && amount < 0) || (e->kind == "release" && amount > 0)) {
+                facts.holds = e->kind == "hold";
+                facts.holder = books_.purse_of(holder_of(name));
+            }
+        }
+        if (e->kind == "release" && facts.holder && !what.entries.contains(e->key)) {
+            std::vector<std::string> from;
+            for (const auto& [name, amount] : e->legs)
+                if (amount < 0) from.push_back(name);
+            OVATION_CO_TRY(const auto day, co_await db.query(sql::hold_day, pg::params().add_text_array(from), limit));
+            if (!day.empty()) facts.hold_day = day.number(0, 0);
+        }
+    }
+    co_return result<void>{};
+}
+// Only for entries that will not be refused: a refused one leaves nothing behind.
+awaitable<result<void>> resident_writer::open_missing(pg::connection& db, std::span<const command* const> batch, known& what) {
+    std::vector<std::string> missing;
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+        const auto* e = std::get_if<entry_command>(batch[i]);
+        if (!e || what.entries.contains(e->key) || !books_.would_post(*e, what.facts[i])) continue;
+        for (std::size_t k = 0; k < e->legs.size(); ++k)
+            if (!what.facts[i].accounts[k]) missing.push_back(e->legs[k].first);
+    }
+    if (missing.empty()) co_return result<void>{};
+    OVATION_CO_CHECK(co_await db.query(sql::open_accounts, pg::params().add_text_array(missing), limit));
+    co_return co_await load_accounts(db, batch, what);
+}
+
+// How many unsaved rows go along with a batch of so many, so that none waits longer than the options say.
+std::size_t resident_writer::rows_due(std::size_t posting) {
+    const auto waiting = static_cast<double>(books_.unsaved());
+    const auto since = static_cast<double>(clock_.steady_ms() - saved_ms_);
+    const auto share = std::max(static_cast<double>(posting) / static_cast<double>(options_.lag_gifts), since / static_cast<double>(options_.lag_ms));
+    due_ = std::min(due_ + share * waiting, waiting);
+    const auto whole = static_cast<std::size_t>(due_);
+    due_ -= static_cast<double>(whole);
+    return whole;
+}
+
+std::vector<pg::request> resident_writer::requests_before(const slice& rows, const merkle_tree& tree, bool frontier, bool judged) {
+    std::vector<pg::request> out;
+    const auto last = seq_ + books_.posted();
+    pg::params p;
+    p.add(epoch_).add(seq_).add(books_.posted()).add(books_.saved_up_to());
+    if (judged) p.add(limits_);
+    else p.add_null();
+    p.add(last_us_).add_bytes(bytes_of(tree.root()));
+    if (frontier) p.add_bytes(tree.frontier());
+    else p.add_null();
+    const auto* hot = leaf_at(seq_ + 1);
+    p.add(hot != nullptr && last + 1 >= hot->end);
+    out.push_back({&sql::advance, std::move(p)});
+    if (!rows.accounts.empty())
+        out.push_back({&sql::save, pg::params()
+                                       .add_raw(numbers(rows.accounts, [](const account* a) { return a->id; }))
+                                       .add_raw(numbers(rows.accounts, [](const account* a) { return a->amount; }))
+                                       .add_raw(numbers(rows.accounts, [](const account* a) { return a->version; }))
+                                       .add(last)});
+    if (!rows.spends.empty()) {
+        std::vector<std::string> days;
+        for (const auto& s : rows.spends) days.push_back(date_text(s.day));
+        out.push_back({&sql::save_spend, pg::params()
+                                             .add_raw(numbers(rows.spends, [](const auto& s) { return s.user; }))
+                                             .add_text_array(days)
+                                             .add_raw(numbers(rows.spends, [](const auto& s) { return s.spent; }))
+                                             .add(last)});
+    }
+    return out;
+}
+std::vector<pg::request> resident_writer::requests_after() {
+    std::vector<pg::request> out;
+    for (const auto& back : books_.given_back()) out.push_back({&sql::give_back, pg::with(back.user, back.day, back.amount, seq_ + books_.posted())});
+    if (books_.entries().empty()) return out;
+    std::vector<std::string> kinds, keys, accounts, amounts, references, details, salts;
+    for (const auto& e : books_.entries()) {
+        kinds.push_back(e.kind);
+        keys.push_back(e.key);
+        accounts.push_back(numbers(e.accounts, [](auto id) { return id; }));
+        amounts.push_back(numbers(e.amounts, [](auto a) { return a; }));
+        references.push_back(e.reference);
+        details.push_back(e.detail);
+        salts.push_back(crypto::to_hex(e.salt));
+    }
+    out.push_back({&sql::add_entries, pg::params()
+                                          .add_raw(numbers(books_.entries(), [](const auto& e) { return e.seq; }))
+                                          .add_text_array(kinds).add_text_array(keys).add(last_us_).add_text_array(accounts).add_text_array(amounts)
+                                          .add_text_array(references).add_text_array(details).add_text_array(salts)});
+    return out;
+}
+
+awaitable<result<void>> resident_writer::commit(pg::connection& db, const slice& rows, bool judged) {
+    auto tree = tree_;
+    for (const auto& l : books_.leaves()) tree.append(l);
+    const auto& gifts = books_.gifts();
+    const bool frontier = tree.size() - frontier_seq_ >= options_.lag_gifts || (!judged && tree.size() != frontier_seq_);
+    auto requests = requests_before(rows, tree, frontier, judged);
+    auto* into = gifts.empty() ? nullptr : leaf_at(gifts.front().seq);
+    const bool one_leaf = into && gifts.back().seq < into->end;
+    if (gifts.size() >= options_.copy_from || (!gifts.empty() && !one_leaf)) {
+        std::string text;
+        for (const auto& r : requests) text += pg::inlined(r) + ";";
+        text += fmt::format("copy ledger.{} ({}) from stdin (format binary);", one_leaf ? into->name : "gift", gift_columns);
+        for (const auto& r : requests_after()) text += pg::inlined(r) + ";";
+        const auto data = copy_of(gifts);
+        OVATION_CO_CHECK(co_await db.copy_in(std::move(text), data, limit));
+    } else {
+        if (!gifts.empty()) {
+            auto arrays = arrays_of(gifts);
+            requests.push_back({&into->insert, pg::with(last_us_)});
+            requests.back().values.append(std::move(arrays));
+        }
+        for (auto& r : requests_after()) requests.push_back(std::move(r));
+        OVATION_CO_CHECK(co_await db.run(std::move(requests), limit));
+    }
+    tree_ = tree;
+    if (frontier) frontier_seq_ = tree.size();
+    seq_ = tree.size();
+    saved_ms_ = clock_.steady_ms();
+    if (const auto* hot = leaf_at(seq_ + 1); !hot || hot == leaves_.back().get() || seq_ + 1 == hot->first) tend_soon_ = true;
+    co_return result<void>{};
+}
+
+awaitable<result<outcomes>> resident_writer::post(pg::connection& db, std::span<const command* const> batch) {
+    for (int attempt = 0;; ++attempt) {
+        if (clock_.steady_ms() - clock_read_ms_ > 60'000 || time_us() >= day_ends_us_) OVATION_CO_CHECK(co_await read_clock(db));
+        if (leaves_.empty() || leaves_.back()->end <= seq_ + static_cast<std::int64_t>(batch.size()) + 1) {
+            OVATION_CO_CHECK(co_await db.query(sql::tend_leaves, {}, limit));
+            OVATION_CO_CHECK(co_await read_leaves(db));
+        }
+        books_.begin(seq_ + 1, time_us(), day_);
+        OVATION_CO_TRY(auto known, co_await look_up(db, batch));
+        outcomes out;
+        out.reserve(batch.size());
+        for (std::size_t i = 0; i < batch.size(); ++i) {
+            if (const auto* g = std::get_if<gift_command>(batch[i])) {
+                const auto at = known.gifts.find(g->key);
+                out.emplace_back(books_.judge(*g, at == known.gifts.end() ? nullptr : &at->second));
+            } else {
+                const auto& e = std::get<entry_command>(*batch[i]);
+                const auto at = known.entries.find(e.key);
+                out.push_back(books_.judge(e, at == known.entries.end() ? nullptr : &at->second, known.facts[i]));
+                // A twin later in the batch finds it.
+                if (out.back() && out.back()->state == status::posted) {
+                    auto& made = known.entries[e.key];
+                    made = {out.back()->seq.value, e.kind, e.reference, {}, {}};
+                    for (const auto& [name, amount] : e.legs) {
+                        made.names.push_back(name);
+                        made.amounts.push_back(amount);
+                    }
+                }
+            }
+        }
+        // A key that was not committed does no harm in a filter.
+        for (const auto& g : books_.gifts())
+            if (auto* l = leaf_at(g.seq)) l->keys->add(g.key);
+        const auto rows = books_.take_slice(rows_due(batch.size()));
+        const auto done = co_await commit(db, rows, true);
+        if (done) {
+            books_.keep(rows);
+            co_return out;
+        }
+        books_.undo(rows);
+        const auto state = pg::sqlstate(done.error());
+        if (attempt < 3 && state == "OV003") {
+            OVATION_CO_CHECK(co_await read_limits(db));
+            continue;
+        }
+        if (attempt < 3 && state == "OV004") {
+            OVATION_CO_CHECK(co_await read_clock(db));
+            continue;
+        }
+        co_return done.error();
+    }
+}
+
+awaitable<result<void>> resident_writer::save(pg::connection& db) {
+    if (time_us() >= day_ends_us_) OVATION_CO_CHECK(co_await read_clock(db));
+    books_.begin(seq_ + 1, time_us(), day_);
+    const auto rows = books_.take_slice(2'000);
+    const auto done = co_await commit(db, rows, false);
+    if (!done) {
+        books_.undo(rows);
+        co_return done.error();
+    }
+    books_.keep(rows);
+    co_return result<void>{};
+}
+
+namespace {
+
+// The arrays of ledger.post_gifts.
+struct gift_arrays {
+    std::string keys = "{", payers = "{", routes = "{", prices = "{", items = "{", quantities = "{", rooms = "{", performances = "{", lookup_only = "{";
+    std::int64_t oldest_key_ms = INT64_MAX;
+
+    void add(const gift_command& g) {
+        if (keys.size() > 1) keys += ',';
+        keys += g.key.text();
+        append_number(payers, g.payer.value);
+        append_number(routes, g.route.value);
+        append_number(prices, g.price);
+        append_number(items, g.item);
+        append_number(quantities, g.quantity);
+        append_number(rooms, g.room.value);
+        append_number(performances, g.performance.value);
+        if (lookup_only.size() > 1) lookup_only += ',';
+        lookup_only += g.lookup_only ? 't' : 'f';
+        oldest_key_ms = std::min(oldest_key_ms, g.key.time_ms());
+    }
+    pg::params params(std::int64_t epoch) {
+        pg::params p;
+        p.add(epoch).add(std::max<std::int64_t>(oldest_key_ms, 0) / 1000);
+        for (auto* a : {&keys, &payers, &routes, &prices, &items, &quantities, &rooms, &performances, &lookup_only}) p.add_raw(std::move(*a) + "}");
+        return p;
+    }
+};
+
+pg::request entry_request(const entry_command& e, std::int64_t epoch) {
+    std::vector<std::string> accounts;
+    for (const auto& leg : e.legs) accounts.push_back(leg.first);
+    pg::params p;
+    p.add(epoch).add(e.kind).add(e.key).add_text_array(accounts).add_raw(numbers(e.legs, [](const auto& leg) { return leg.second; })).add(e.reference).add(e.detail_json);
+    return {&sql::post_entry, std::move(p)};
+}
+}  // namespace
+
+// Runs of gifts as one call each, other entries as one call each, in order of arrival.
+awaitable<result<outcomes>> resident_writer::post_by_sets(pg::connection& db, std::span<const command* const> batch) {
+    std::vector<pg::request> requests;
+    std::vector<bool> gifts;
+    requests.push_back({&sql::catch_up, pg::with(epoch_)});
+    for (std::size_t i = 0; i < batch.size();) {
+        if (const auto* e = std::get_if<entry_command>(batch[i])) {
+            requests.push_back(entry_request(*e, epoch_));
+            gifts.push_back(false);
+            ++i;
+            continue;
+        }
+        gift_arrays arrays;
+        for (; i < batch.size() && std::holds_alternative<gift_command>(*batch[i]); ++i) arrays.add(std::get<gift_command>(*batch[i]));
+        requests.push_back({&sql::post_gifts, arrays.params(epoch_)});
+        gifts.push_back(true);
+    }
+    requests.push_back({&sql::all_saved, pg::with(epoch_)});
+    OVATION_CO_TRY(const auto answered, co_await db.run(std::move(requests), limit));
+    outcomes out;
+    for (std::size_t r = 0; r < gifts.size(); ++r) {
+        const auto& table = answered[r + 1];
+        for (int row = 0; row < table.size(); ++row) {
+            outcome o;
+            o.state = static_cast<status>(table.number(row, 0));
+            o.seq = entry_seq(table.number(row, 1));
+            if (gifts[r]) {
+                o.paid = table.number(row, 2);
+                o.gift_only = table.number(row, 3);
+                o.bonus = table.number(row, 4);
+            }
+            out.emplace_back(o);
+        }
+    }
+    if (out.size() != batch.size()) co_return internal_fault("the ledger answered another number of commands");
+    co_return out;
+}
+
+}  // namespace ovation::ledger

@@ -1,0 +1,61 @@
+// Rows of the journal as the resident writer makes them: for PostgreSQL, and as leaves of the tree.
+#pragma once
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ledger/command.hpp"
+#include "ledger/split.hpp"
+#include "ledger/tree.hpp"
+
+namespace ovation::ledger {
+
+using leaf_salt = std::array<std::uint8_t, 16>;
+
+struct gift_row {
+    std::int64_t seq = 0;
+    uuid key;
+    std::int64_t at_us = 0;  // Unix microseconds
+    std::int64_t payer = 0, route = 0, item = 0, room = 0, performance = 0, price = 0, bonus = 0, gift_only = 0;
+    split_legs legs;
+    std::int32_t quantity = 0;
+};
+
+struct entry_row {
+    std::int64_t seq = 0;
+    std::string kind, key;
+    std::int64_t at_us = 0;
+    std::vector<std::int64_t> accounts, amounts;
+    std::vector<std::string> names;  // of the accounts
+    std::string reference, detail;   // a JSON object
+    leaf_salt salt{};
+};
+
+// What a gift's leaf says of its route: who receives, by which rule.
+struct route_text {
+    split_rule rule;
+    std::int64_t singer_user = 0, channel = 0;
+    std::array<std::string, 7> accounts;  // names: vat, rights, singer, agent, venue, platform, promo
+};
+tree_hash digest_of(const route_text& route);
+
+// A leaf: its version and kind, its salt, the row's fields (docs/formats.md, "The tree of entries").
+tree_hash leaf_of(const gift_row& row, const tree_hash& route, const leaf_salt& wallet);
+tree_hash leaf_of(const entry_row& row);
+// What is hashed: for proofs that stand alone.
+std::string leaf_bytes(const gift_row& row, const tree_hash& route, const leaf_salt& wallet);
+std::string leaf_bytes(const entry_row& row);
+
+// Binary COPY of ledger.gift, in the order of `gift_columns`.
+inline constexpr std::string_view gift_columns =
+    "seq, key, at, payer, route, item, room, performance, price, bonus, gift_only, vat, rights, singer, agent, venue, platform, promo, quantity";
+std::string copy_of(const std::vector<gift_row>& rows);
+// The arrays of an `insert into … select … from unnest`, in the same order less `at`.
+pg::params arrays_of(const std::vector<gift_row>& rows);
+
+// 2026-11-21, of days since 1970-01-01.
+std::string date_text(std::int64_t day);
+// "{1,2,3}", grown number by number.
+void append_number(std::string& array, std::int64_t v);
+
+}  // namespace ovation::ledger

@@ -1,0 +1,1 @@
+select ledger.add_entries($1, $2, $3, $4, $5, $6, $7, $8, $9)

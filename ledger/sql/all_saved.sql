@@ -1,0 +1,1 @@
+select ledger.all_saved($1)

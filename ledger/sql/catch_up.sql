@@ -1,0 +1,1 @@
+select ledger.catch_up($1)

@@ -1,0 +1,1 @@
+select ledger.open_accounts($1)

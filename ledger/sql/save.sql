@@ -1,0 +1,1 @@
+select ledger.save($1, $2, $3, $4)
