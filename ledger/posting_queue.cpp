@@ -65,7 +65,7 @@ void posting_queue::stop(std::chrono::milliseconds limit) {
     thread_.join();
 }
 
-bool posting_queue::push(pending p) {
+bool posting_queue::push(pending& p) {
     bool wake = false;
     {
         std::scoped_lock lock(mutex_);
@@ -79,14 +79,17 @@ bool posting_queue::push(pending p) {
     return true;
 }
 
+void posting_queue::post(ledger::command command, std::function<void(result<outcome>)> answer) {
+    pending p{std::move(command), std::move(answer), clock_.steady_ms()};
+    if (push(p)) return;
+    p.answer(exhausted("ledger_busy", "Too many gifts at once. Nothing was charged; try again in a moment.", 200));
+}
+
 awaitable<result<outcome>> posting_queue::submit(ledger::command command) {
     auto executor = co_await asio::this_coro::executor;
     auto initiate = [this, executor](auto handler, ledger::command moved) {
         auto shared = std::make_shared<decltype(handler)>(std::move(handler));
-        pending p{std::move(moved), [executor, shared](result<outcome> out) { asio::post(executor, [shared, out = std::move(out)]() mutable { (*shared)(std::move(out)); }); },
-                  clock_.steady_ms()};
-        auto answer = p.answer;
-        if (!push(std::move(p))) answer(exhausted("ledger_busy", "Too many gifts at once. Nothing was charged; try again in a moment.", 200));
+        post(std::move(moved), [executor, shared](result<outcome> out) { asio::post(executor, [shared, out = std::move(out)]() mutable { (*shared)(std::move(out)); }); });
     };
     co_return co_await asio::async_initiate<const asio::use_awaitable_t<>, void(result<outcome>)>(initiate, asio::use_awaitable, std::move(command));
 }
@@ -226,6 +229,7 @@ awaitable<void> posting_queue::tend() {
                 done = co_await tender_->open(options_.conninfo, std::chrono::seconds(5));
             }
             if (done) done = co_await writer_->tend(*tender_);
+            knows_keys_ = done && writer_->knows_keys();
             if (!done) log::error("ledger", "leaves_not_tended", "err={}", log::quoted(done.error().in_full()));
             if (!done) tender_->close();
         }

@@ -58,9 +58,14 @@ public:
     awaitable<result<outcome>> post(gift_command command);
     awaitable<result<outcome>> post(entry_command command);
 
+    // The same without a coroutine: `answer` is called on the ledger's thread and must not block.
+    void post(ledger::command command, std::function<void(result<outcome>)> answer);
+
     // done / in flight, for GetGiftSend.
     [[nodiscard]] bool in_flight(const uuid& key) const;
     [[nodiscard]] bool is_writer() const { return epoch_ != 0; }
+    // The writer knows the keys of every leaf that may hold a new one; until then it asks PostgreSQL for each.
+    [[nodiscard]] bool knows_keys() const { return epoch_ != 0 && knows_keys_; }
     [[nodiscard]] std::int64_t epoch() const { return epoch_; }
     [[nodiscard]] std::size_t depth() const { return depth_; }
 
@@ -73,7 +78,7 @@ private:
     using batch = std::vector<pending>;
 
     awaitable<result<outcome>> submit(ledger::command command);
-    bool push(pending p);
+    bool push(pending& p);  // takes it, unless the queue is full
     awaitable<void> run();
     awaitable<bool> become_writer();
     batch take();
@@ -101,6 +106,7 @@ private:
     std::atomic<std::int64_t> epoch_{0};
     std::atomic<std::size_t> depth_{0};
     std::atomic<bool> finished_{false};
+    std::atomic<bool> knows_keys_{false};
 
     counter& posted_;
     counter& gifts_;

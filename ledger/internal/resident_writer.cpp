@@ -140,6 +140,10 @@ awaitable<result<void>> resident_writer::tend(pg::connection& db) {
     co_return result<void>{};
 }
 
+bool resident_writer::knows_keys() const {
+    return !leaves_.empty() && std::ranges::all_of(leaves_, [](const auto& l) { return !l->keys || l->ready; });
+}
+
 resident_writer::leaf* resident_writer::leaf_at(std::int64_t seq) {
     for (auto l = leaves_.rbegin(); l != leaves_.rend(); ++l)
         if ((*l)->first <= seq && seq < (*l)->end) return l->get();

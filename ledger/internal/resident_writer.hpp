@@ -31,6 +31,7 @@ public:
     [[nodiscard]] bool unsaved() const { return books_.unsaved() > 0 || seq_ != frontier_seq_; }
     // Makes leaves ahead of need, indexes closed ones, fills the key filters: on a connection of its own, beside posting.
     awaitable<result<void>> tend(pg::connection& db);
+    [[nodiscard]] bool knows_keys() const;
     [[nodiscard]] bool wants_tending() const { return tend_soon_; }
     [[nodiscard]] bool set_based() const { return options_.set_based; }
     [[nodiscard]] std::int64_t seq() const { return seq_; }
