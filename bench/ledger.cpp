@@ -29,7 +29,7 @@ using clock_type = std::chrono::steady_clock;
 
 namespace {
 constexpr int senders = 10'000;
-constexpr int in_flight = 8'000;
+int in_flight = 8'000;
 constexpr std::size_t copy_batch = 4'000;
 
 double cpu_s(const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6; }
@@ -193,8 +193,9 @@ public:
         // The rows are made before the clock runs.
         std::vector<std::string> batches;
         for (int i = 0; i < static_cast<int>(seconds * 60); ++i) {
-            std::vector<ledger::gift_row> rows(copy_batch);
-            for (auto& g : rows) {
+            auto& rows = batches.emplace_back(ledger::copy_head());
+            for (std::size_t k = 0; k < copy_batch; ++k) {
+                ledger::gift_row g;
                 g.seq = ++seq_;
                 g.key = uuid::make_v7(system_clock_source().now_ms());
                 g.at_us = system_clock_source().now_ms() * 1000;
@@ -205,8 +206,9 @@ public:
                 g.price = 10'000;
                 g.legs = {566, 472, 4'717, 943, 0, 3'302, 0};
                 g.quantity = 1;
+                ledger::copy_row(rows, g);
             }
-            batches.push_back(ledger::copy_of(rows));
+            ledger::copy_end(rows);
         }
         const auto wal = h.wal(), disk = h.disk("ceiling"), postgres = h.postgres_cpu_s();
         const auto start = clock_type::now();
@@ -258,6 +260,7 @@ int main(int argc, char** argv) {
     crypto::start();
     log::start("error");
     const double seconds = argc > 1 ? std::stod(argv[1]) : 4;
+    if (const char* w = std::getenv("WINDOW")) in_flight = std::atoi(w);
     const int rounds = argc > 2 ? std::stoi(argv[2]) : 3;
     const auto binary = std::filesystem::path(argv[0]).parent_path() / "ovation";
     test::database db;

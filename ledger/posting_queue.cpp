@@ -2,8 +2,7 @@
 
 #include <algorithm>
 #include <boost/asio/detached.hpp>
-#include <charconv>
-#include <unordered_set>
+#include <boost/asio/use_awaitable.hpp>
 
 #include "base/limits.hpp"
 #include "base/log.hpp"
@@ -106,28 +105,40 @@ awaitable<void> posting_queue::sleep(std::chrono::milliseconds time) {
     co_await wake_.async_wait(use_tuple);
 }
 
-// What waits, less the twins of a key that is already in: they follow in the next batch and find it posted.
-posting_queue::batch posting_queue::take() {
-    batch out;
+// What waits, less the twins of keys that are on their way: they follow once those are posted, and find them known.
+std::vector<posting_queue::pending> posting_queue::take(std::size_t most) {
+    std::vector<pending> out;
     std::scoped_lock lock(mutex_);
-    std::unordered_set<uuid> seen;
-    std::deque<pending> twins;
-    while (!waiting_.empty() && out.size() < options_.batch_max) {
+    while (!waiting_.empty() && out.size() < most) {
         auto p = std::move(waiting_.front());
         waiting_.pop_front();
-        auto* g = std::get_if<gift_command>(&p.command);
-        // Whose time is over while it waited is not paid any more; a known key is still answered.
-        if (g && g->deadline_ms != 0 && clock_.steady_ms() >= g->deadline_ms) g->lookup_only = true;
-        if (g && !seen.insert(g->key).second) twins.push_back(std::move(p));
-        else out.push_back(std::move(p));
+        bool fresh = false;
+        if (auto* g = std::get_if<gift_command>(&p.command)) {
+            // Whose time is over while it waited is not paid any more; a known key is still answered.
+            if (g->deadline_ms != 0 && clock_.steady_ms() >= g->deadline_ms) g->lookup_only = true;
+            fresh = on_the_way_.insert(g->key).second;
+        } else {
+            fresh = entries_on_the_way_.insert(std::get<entry_command>(p.command).key).second;
+        }
+        if (fresh) out.push_back(std::move(p));
+        else twins_.push_back(std::move(p));
     }
-    while (!twins.empty()) {
-        waiting_.push_front(std::move(twins.back()));
-        twins.pop_back();
-    }
-    depth_ = waiting_.size();
-    depth_gauge_.set(static_cast<std::int64_t>(waiting_.size()));
+    depth_ = waiting_.size() + twins_.size();
+    depth_gauge_.set(static_cast<std::int64_t>(depth_.load()));
     return out;
+}
+void posting_queue::put_back(std::vector<pending> work) {
+    forget_keys(work);
+    std::scoped_lock lock(mutex_);
+    for (auto p = work.rbegin(); p != work.rend(); ++p) waiting_.push_front(std::move(*p));
+}
+// Their twins may go.
+void posting_queue::forget_keys(const std::vector<pending>& work) {
+    for (const auto& p : work)
+        if (const auto* g = std::get_if<gift_command>(&p.command)) on_the_way_.erase(g->key);
+        else entries_on_the_way_.erase(std::get<entry_command>(p.command).key);
+    std::scoped_lock lock(mutex_);
+    for (; !twins_.empty(); twins_.pop_back()) waiting_.push_front(std::move(twins_.back()));
 }
 
 awaitable<void> posting_queue::run() {
@@ -136,51 +147,221 @@ awaitable<void> posting_queue::run() {
         {
             std::scoped_lock lock(mutex_);
             stopping = stopping_;
-            if (waiting_.empty() && stopping_) break;
             asleep_ = waiting_.empty();
+            if (waiting_.empty() && stopping_ && !in_flight_ && open_.commands.empty() && unknown_.empty()) break;
         }
-        if (!connection_ || !connection_->usable() || epoch_ == 0) {
-            if (!co_await become_writer()) {
-                if (stopping) break;
-                co_await sleep(std::chrono::milliseconds(200));
+        if (landed_) co_await land();
+        if (!in_flight_ && (epoch_ == 0 || !connection_ || !connection_->usable() || !reader_->usable())) {
+            put_back(std::exchange(open_, {}).commands);
+            if (co_await become_writer()) {
+                lost_heads_ = 0;
+                put_back(std::exchange(unknown_, {}));
+                continue;
             }
+            if (!unknown_.empty() && ++lost_heads_ > 100)
+                refuse(unknown_, unavailable("unknown_outcome", "It is not known yet whether this was paid. Ask with the same key; do not send a new gift."));
+            if (stopping && unknown_.empty()) break;
+            co_await sleep(std::chrono::milliseconds(200));
             continue;
         }
-        auto work = take();
-        if (!work.empty()) {
-            co_await post_batch(std::move(work));
+        const bool more = epoch_ != 0 && co_await judge_more();
+        if (landed_) continue;
+        if (!in_flight_ && !open_.commands.empty()) launch();
+        if (more) {
+            // What came from PostgreSQL meanwhile goes first.
+            co_await asio::post(context_, asio::use_awaitable);
             continue;
         }
-        co_await sleep(std::chrono::milliseconds(writer_->unsaved() ? 20 : 500));
-        bool quiet = false;
-        {
-            std::scoped_lock lock(mutex_);
-            quiet = waiting_.empty();
-        }
-        // An idle writer brings its rows up to date, and keeps its lease.
-        if (quiet && connection_->usable())
-            if (auto saved = co_await writer_->save(*connection_); !saved) {
-                log::warn("ledger", "lease_lost", "err={}", log::quoted(saved.error().in_full()));
-                epoch_ = 0;
-            }
+        if (!in_flight_) co_await rest();
+        else if (!landed_) co_await sleep(std::chrono::seconds(60));
     }
-    for (int i = 0; i < 100 && connection_ && connection_->usable() && epoch_ != 0 && writer_->unsaved(); ++i)
-        if (!co_await writer_->save(*connection_)) break;
+    for (int i = 0; i < 100 && connection_ && connection_->usable() && epoch_ != 0 && !options_.writer.set_based && writer_->unsaved(); ++i) {
+        writer_->seal();
+        if (!co_await writer_->commit(*connection_)) break;
+    }
     if (connection_ && connection_->usable() && epoch_ != 0)
         co_await connection_->query(sql::release_head, pg::with(epoch_.load()), std::chrono::seconds(2));
     epoch_ = 0;
-    auto rest = take();
-    refuse(rest, unavailable("shutting_down", "The server is restarting. Nothing was charged; try again in a moment."));
-    if (connection_) connection_->close();
+    for (auto left = take(SIZE_MAX); !left.empty(); left = take(SIZE_MAX))
+        refuse(left, unavailable("shutting_down", "The server is restarting. Nothing was charged; try again in a moment."));
+    for (auto* c : {connection_.get(), reader_.get()})
+        if (c) c->close();
+}
+
+// An idle writer brings its rows up to date, and keeps its lease.
+awaitable<void> posting_queue::rest() {
+    co_await sleep(std::chrono::milliseconds(writer_->unsaved() ? 20 : 500));
+    {
+        std::scoped_lock lock(mutex_);
+        if (!waiting_.empty()) co_return;
+    }
+    if (epoch_ == 0 || !connection_->usable()) co_return;
+    result<void> saved;
+    if (options_.writer.set_based) {
+        if (auto fenced = co_await connection_->query(sql::fence, pg::with(epoch_.load()), std::chrono::seconds(5)); !fenced) saved = fenced.error();
+    } else {
+        writer_->seal();
+        saved = co_await writer_->commit(*connection_);
+    }
+    if (!saved) {
+        log::warn("ledger", "lease_lost", "err={}", log::quoted(saved.error().in_full()));
+        epoch_ = 0;
+    }
+}
+
+awaitable<bool> posting_queue::judge_more() {
+    constexpr std::size_t piece = 256;
+    const auto room = options_.batch_max - std::min(options_.batch_max, open_.commands.size());
+    auto work = take(std::min(room, piece));
+    if (work.empty()) co_return false;
+    if (options_.writer.set_based) {
+        // A batch of its own, whole.
+        for (auto& p : take(options_.batch_max - work.size())) work.push_back(std::move(p));
+        co_await post_by_sets(std::move(work));
+        co_return true;
+    }
+    std::vector<const command*> commands;
+    for (const auto& p : work) commands.push_back(&p.command);
+    auto judged = co_await writer_->judge(*reader_, commands);
+    if (judged) {
+        for (auto& p : work) open_.commands.push_back(std::move(p));
+        for (auto& o : *judged) open_.answers.push_back(std::move(o));
+        co_return true;
+    }
+    log::warn("ledger", "not_judged", "size={} err={}", work.size(), log::quoted(judged.error().in_full()));
+    if (!pg::sqlstate(judged.error()).empty()) {
+        // A question that PostgreSQL refuses: some command is not what it can be.
+        co_await post_carefully(std::move(work));
+    } else {
+        put_back(std::move(work));
+        reader_->close();
+        if (!in_flight_) epoch_ = 0;
+    }
+    co_return true;
+}
+
+void posting_queue::launch() {
+    writer_->seal();
+    flying_ = std::exchange(open_, {});
+    in_flight_ = true;
+    asio::co_spawn(context_, fly(), asio::detached);
+}
+awaitable<void> posting_queue::fly() {
+    const auto started = clock_.steady_ms();
+    flight_ = co_await writer_->commit(*connection_);
+    if (flight_) {
+        commit_seconds_.observe(static_cast<double>(clock_.steady_ms() - started) / 1000.0);
+        batches_.add();
+    }
+    landed_ = true;
+    wake_.cancel();
+}
+
+awaitable<void> posting_queue::land() {
+    landed_ = in_flight_ = false;
+    auto flown = std::exchange(flying_, {});
+    if (flight_) {
+        // The next batch goes before the answers of this one.
+        if (!open_.commands.empty()) launch();
+        deliver(flown.commands, flown.answers);
+        co_return;
+    }
+    auto judged = std::exchange(open_, {});
+    const auto why = flight_.error();
+    const auto state = pg::sqlstate(why);
+    if (state.empty()) {
+        // Unknown: the same commands again when the head is ours; what was committed is then a replay.
+        log::warn("ledger", "commit_unknown", "size={} err={}", flown.commands.size(), log::quoted(why.in_full()));
+        epoch_ = 0;
+        put_back(std::move(judged.commands));
+        for (auto& p : flown.commands) unknown_.push_back(std::move(p));
+        co_return;
+    }
+    writer_->undo();
+    if (state == "OV002") {
+        log::error("ledger", "fenced", "epoch={}", epoch_.load());
+        epoch_ = 0;
+        const auto f = unavailable("not_the_writer", "Another server has taken over. Nothing was charged; try again in a moment.");
+        refuse(flown.commands, f);
+        refuse(judged.commands, f);
+        co_return;
+    }
+    put_back(std::move(judged.commands));
+    if (state == "OV003" || state == "OV004") {
+        if (!co_await writer_->read_again(*reader_)) epoch_ = 0;
+        std::vector<pending> tired;
+        for (auto& p : flown.commands)
+            if (++p.tries > 50) tired.push_back(std::move(p));
+        std::erase_if(flown.commands, [](const pending& p) { return !p.answer; });
+        refuse(tired, unavailable("ledger_unavailable", "Gifts cannot be paid at the moment. Nothing was charged; try again in a moment."));
+        put_back(std::move(flown.commands));
+        co_return;
+    }
+    // PostgreSQL refused the batch and kept nothing of it.
+    log::error("ledger", "batch_refused", "size={} err={}", flown.commands.size(), log::quoted(why.in_full()));
+    if (state.starts_with("53")) refuse(flown.commands, unavailable("ledger_unavailable", "Gifts cannot be paid at the moment. Nothing was charged; try again later."));
+    else co_await post_carefully(std::move(flown.commands));
+}
+
+// All of it at once, by the functions that trust no memory.
+awaitable<void> posting_queue::post_by_sets(std::vector<pending> work) {
+    std::vector<const command*> commands;
+    for (const auto& p : work) commands.push_back(&p.command);
+    auto posted = co_await writer_->post_by_sets(*connection_, commands);
+    if (posted) {
+        batches_.add();
+        deliver(work, *posted);
+        co_return;
+    }
+    if (pg::sqlstate(posted.error()).empty()) {
+        epoch_ = 0;
+        for (auto& p : work) unknown_.push_back(std::move(p));
+    } else {
+        co_await post_carefully(std::move(work));
+    }
+}
+
+// Finds the command that PostgreSQL cannot take: one by one. Memory is not what the books are then, and begins anew.
+awaitable<void> posting_queue::post_carefully(std::vector<pending> work) {
+    while (in_flight_ && !landed_) co_await sleep(std::chrono::milliseconds(5));
+    if (landed_) co_await land();
+    while (in_flight_ && !landed_) co_await sleep(std::chrono::milliseconds(5));
+    if (landed_) co_await land();
+    writer_->undo();
+    put_back(std::exchange(open_, {}).commands);
+    for (auto& one : work) {
+        std::vector<pending> single;
+        single.push_back(std::move(one));
+        if (!connection_->usable()) {
+            put_back(std::move(single));
+            continue;
+        }
+        const std::array<const command*, 1> commands{&single.front().command};
+        auto posted = co_await writer_->post_by_sets(*connection_, commands);
+        if (posted) {
+            deliver(single, *posted);
+            continue;
+        }
+        log::error("ledger", "command_refused", "err={}", log::quoted(posted.error().in_full()));
+        const auto state = pg::sqlstate(posted.error());
+        if (state.empty()) unknown_.push_back(std::move(single.front()));
+        else refuse(single, state.starts_with("53") ? unavailable("ledger_unavailable", "Gifts cannot be paid at the moment. Nothing was charged; try again later.")
+                                                    : internal_fault("The ledger could not take this. Nothing was charged."));
+    }
+    if (!connection_->usable()) epoch_ = 0;
+    else if (auto begun = co_await writer_->begin(*connection_, epoch_); !begun) epoch_ = 0;
 }
 
 awaitable<bool> posting_queue::become_writer() {
     epoch_ = 0;
     connection_ = std::make_unique<pg::connection>(context_);
-    if (auto opened = co_await connection_->open(options_.conninfo, std::chrono::seconds(5)); !opened) {
+    reader_ = std::make_unique<pg::connection>(context_);
+    auto opened = co_await connection_->open(options_.conninfo, std::chrono::seconds(5));
+    if (opened) opened = co_await reader_->open(options_.conninfo, std::chrono::seconds(5));
+    if (!opened) {
         log::warn("ledger", "no_database", "err={}", log::quoted(opened.error().message));
         // Whoever waits longer than this gets an honest answer.
-        batch late;
+        std::vector<pending> late;
         {
             std::scoped_lock lock(mutex_);
             while (!waiting_.empty() && clock_.steady_ms() - waiting_.front().since_ms > 5'000) {
@@ -192,10 +373,11 @@ awaitable<bool> posting_queue::become_writer() {
         refuse(late, unavailable("ledger_unavailable", "Gifts cannot be paid at the moment. Nothing was charged; try again in a moment."));
         co_return false;
     }
-    if (auto zone = co_await connection_->query(set_zone, pg::with(options_.time_zone), std::chrono::seconds(5)); !zone) {
-        log::error("ledger", "bad_time_zone", "err={}", log::quoted(zone.error().message));
-        co_return false;
-    }
+    for (auto* c : {connection_.get(), reader_.get()})
+        if (auto zone = co_await c->query(set_zone, pg::with(options_.time_zone), std::chrono::seconds(5)); !zone) {
+            log::error("ledger", "bad_time_zone", "err={}", log::quoted(zone.error().in_full()));
+            co_return false;
+        }
     auto taken = co_await connection_->query(sql::take_head, pg::with(options_.holder), std::chrono::seconds(5));
     if (!taken || taken->empty() || taken->null(0, 0)) {
         log::info("ledger", "waiting_for_head", "err={}", taken ? "\"another writer holds it\"" : log::quoted(taken.error().message));
@@ -238,74 +420,8 @@ awaitable<void> posting_queue::tend() {
     }
 }
 
-namespace {
-std::vector<const command*> commands_of(const auto& work) {
-    std::vector<const command*> out;
-    for (const auto& p : work) out.push_back(&p.command);
-    return out;
-}
-const fault no_room = unavailable("ledger_unavailable", "Gifts cannot be paid at the moment. Nothing was charged; try again later.");
-}  // namespace
-
-awaitable<void> posting_queue::post_batch(batch work) {
-    const auto commands = commands_of(work);
-    for (int attempt = 0; attempt < 50; ++attempt) {
-        const auto started = clock_.steady_ms();
-        auto posted = writer_->set_based() ? co_await writer_->post_by_sets(*connection_, commands) : co_await writer_->post(*connection_, commands);
-        if (posted) {
-            commit_seconds_.observe(static_cast<double>(clock_.steady_ms() - started) / 1000.0);
-            batches_.add();
-            deliver(work, *posted);
-            co_return;
-        }
-        const auto state = pg::sqlstate(posted.error());
-        if (state == "OV002") {
-            log::error("ledger", "fenced", "epoch={}", epoch_.load());
-            epoch_ = 0;
-            refuse(work, unavailable("not_the_writer", "Another server has taken over. Nothing was charged; try again in a moment."));
-            co_return;
-        }
-        if (!state.empty()) {
-            // PostgreSQL refused the batch and kept nothing of it.
-            log::error("ledger", "batch_refused", "size={} err={}", work.size(), log::quoted(posted.error().in_full()));
-            if (state.starts_with("53")) refuse(work, no_room);
-            else co_await post_carefully(work);
-            co_return;
-        }
-        // Unknown: the same batch again on a fresh connection; what was committed is then a replay.
-        log::warn("ledger", "commit_unknown", "size={} err={}", work.size(), log::quoted(posted.error().in_full()));
-        epoch_ = 0;
-        for (int tries = 0; tries < 100 && epoch_ == 0; ++tries) {
-            if (!co_await become_writer()) co_await sleep(std::chrono::milliseconds(200));
-        }
-        if (epoch_ == 0) break;
-    }
-    auto f = unavailable("unknown_outcome", "It is not known yet whether this was paid. Ask with the same key; do not send a new gift.");
-    refuse(work, f);
-}
-
-// Finds the command that PostgreSQL cannot take: one by one, by the functions that trust no memory.
-awaitable<void> posting_queue::post_carefully(batch& work) {
-    for (auto& one : work) {
-        batch single;
-        single.push_back(std::move(one));
-        result<outcomes> posted = internal_fault("");
-        if (connection_->usable()) posted = co_await writer_->post_by_sets(*connection_, commands_of(single));
-        else posted = unavailable("database_lost", "");
-        if (posted) {
-            deliver(single, *posted);
-            continue;
-        }
-        log::error("ledger", "command_refused", "err={}", log::quoted(posted.error().in_full()));
-        const auto state = pg::sqlstate(posted.error());
-        if (state.empty()) refuse(single, unavailable("unknown_outcome", "It is not known yet whether this was paid. Ask with the same key; do not send a new gift."));
-        else refuse(single, state.starts_with("53") ? no_room : internal_fault("The ledger could not take this. Nothing was charged."));
-    }
-    if (!connection_->usable()) epoch_ = 0;
-    else if (auto begun = co_await writer_->begin(*connection_, epoch_); !begun) epoch_ = 0;
-}
-
-void posting_queue::deliver(batch& work, outcomes& answers) {
+void posting_queue::deliver(std::vector<pending>& work, outcomes& answers) {
+    forget_keys(work);
     std::vector<committed_gift> gifts;
     entry_seq head;
     for (std::size_t i = 0; i < work.size(); ++i) {
@@ -330,7 +446,8 @@ void posting_queue::deliver(batch& work, outcomes& answers) {
     for (std::size_t i = 0; i < work.size(); ++i) work[i].answer(std::move(answers[i]));
 }
 
-void posting_queue::refuse(batch& work, const fault& why) {
+void posting_queue::refuse(std::vector<pending>& work, const fault& why) {
+    forget_keys(work);
     {
         std::scoped_lock lock(mutex_);
         for (auto& p : work)
@@ -338,6 +455,7 @@ void posting_queue::refuse(batch& work, const fault& why) {
                 if (auto at = keys_.find(g->key); at != keys_.end() && --at->second == 0) keys_.erase(at);
     }
     for (auto& p : work) p.answer(why);
+    work.clear();
 }
 
 }  // namespace ovation::ledger

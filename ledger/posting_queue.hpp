@@ -1,5 +1,5 @@
-// The one queue through which everything is posted, and its group commit: a batch is whatever arrived while the last
-// commit ran, at most 4 000. It has a thread, a loop and a connection of its own. Nothing is acknowledged before COMMIT;
+// The one queue through which everything is posted, and its group commit: a batch is whatever arrived and was judged while
+// the last commit ran, at most 4 000. It has a thread, a loop and a connection of its own. Nothing is acknowledged before COMMIT;
 // a doubtful COMMIT is resolved by sending the same batch again: its keys are then known. Posting itself is the resident writer's.
 #pragma once
 #include <atomic>
@@ -9,6 +9,7 @@
 #include <mutex>
 #include <thread>
 #include <unordered_map>
+#include <unordered_set>
 #include <variant>
 
 #include "base/asio.hpp"
@@ -74,19 +75,31 @@ private:
         ledger::command command;
         std::function<void(result<outcome>)> answer;
         std::int64_t since_ms = 0;
+        int tries = 0;
     };
-    using batch = std::vector<pending>;
+    // Commands with what they were judged to be.
+    struct batch {
+        std::vector<pending> commands;
+        outcomes answers;
+    };
 
     awaitable<result<outcome>> submit(ledger::command command);
     bool push(pending& p);  // takes it, unless the queue is full
     awaitable<void> run();
     awaitable<bool> become_writer();
-    batch take();
-    awaitable<void> post_batch(batch work);
+    awaitable<bool> judge_more();   // whether there was anything
+    void launch();
+    awaitable<void> fly();
+    awaitable<void> land();
+    awaitable<void> rest();
+    awaitable<void> post_by_sets(std::vector<pending> work);
+    awaitable<void> post_carefully(std::vector<pending> work);
     awaitable<void> tend();
-    void deliver(batch& work, outcomes& answers);
-    void refuse(batch& work, const fault& why);
-    awaitable<void> post_carefully(batch& work);
+    std::vector<pending> take(std::size_t most);
+    void put_back(std::vector<pending> work);
+    void deliver(std::vector<pending>& work, outcomes& answers);
+    void refuse(std::vector<pending>& work, const fault& why);
+    void forget_keys(const std::vector<pending>& work);
     awaitable<void> sleep(std::chrono::milliseconds time);
 
     queue_options options_;
@@ -94,9 +107,17 @@ private:
     std::vector<commit_observer*> observers_;
     asio::io_context context_{1};
     asio::steady_timer wake_, tend_timer_;
-    std::unique_ptr<pg::connection> connection_, tender_;
+    std::unique_ptr<pg::connection> connection_, reader_, tender_;
     std::unique_ptr<resident_writer> writer_;
     std::thread thread_;
+    batch open_, flying_;                    // being judged; being committed
+    bool in_flight_ = false, landed_ = false;
+    result<void> flight_;
+    std::vector<pending> unknown_;           // of a commit whose answer was lost: known again once the head is ours
+    std::unordered_set<uuid> on_the_way_;    // keys in open_ and flying_: their twins wait
+    std::unordered_set<std::string> entries_on_the_way_;
+    std::deque<pending> twins_;
+    int lost_heads_ = 0;
 
     mutable std::mutex mutex_;  // guards waiting_, keys_, and the two flags below it
     std::deque<pending> waiting_;

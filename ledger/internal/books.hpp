@@ -19,7 +19,7 @@ struct account {
     bool pinned = false;          // a route leads here: never evicted
     std::int64_t amount = 0, version = 0;
     std::int64_t unsaved_from = 0;  // the first posting that its row does not have; 0: none
-    std::uint64_t touched = 0;    // the batch that changed it last
+    std::uint64_t touched = 0;    // the plan that changed or saved it last
 };
 
 struct purse {  // a wallet
@@ -59,14 +59,52 @@ struct entry_facts {
     std::int64_t hold_day = 0;       // of what a release gives back
 };
 
-// Balances and days' spending whose rows are to be written, as arrays of ledger.save and ledger.save_spend.
-struct slice {
-    std::vector<account*> accounts;
-    struct spend {
-        std::int64_t user = 0, day = 0, spent = 0, unsaved_from = 0;
+// A batch on its way: what it posts, which unsaved rows go along, and how to undo it. Plans are undone newest first.
+struct plan {
+    std::uint64_t id = 0;
+    std::int64_t from_seq = 1, next_seq = 1, at_us = 0, day = 0;
+    std::vector<gift_row> gifts;
+    std::vector<entry_row> entries;
+    std::vector<tree_hash> leaves;  // of what it posts, in order
+    struct give_back {
+        std::int64_t user = 0, day = 0, amount = 0;
     };
+    std::vector<give_back> given_back;
+    [[nodiscard]] std::int64_t posted() const { return next_seq - from_seq; }
+    [[nodiscard]] std::int64_t last_seq() const { return next_seq - 1; }
+
+    std::string copied;  // its gifts as binary COPY, as far as they were written out
+    std::size_t copied_rows = 0;
+
+    // Set by books::seal, but for days that are over: for ledger.save and ledger.save_spend, as they are at the end of the batch.
+    struct row {
+        std::int64_t account = 0, amount = 0, version = 0;
+    };
+    struct spend {
+        std::int64_t user = 0, day = 0, spent = 0;
+    };
+    std::vector<row> rows;
     std::vector<spend> spends;
-    [[nodiscard]] bool empty() const { return accounts.empty() && spends.empty(); }
+    std::int64_t saved_up_to = 0;  // every posting up to here is in the rows then
+
+    // For undo.
+    struct waiting_row {
+        std::int64_t from = 0;
+        std::int64_t account = 0;  // or
+        std::int64_t user = 0;     // his spending
+    };
+    std::vector<std::pair<account*, account>> accounts_before;
+    struct purse_before {
+        purse* which;
+        std::int64_t day, spent, unsaved_from;
+    };
+    std::vector<purse_before> purses_before;
+    std::vector<account*> write_accounts;  // changed by entries: their rows go along
+    std::vector<purse*> write_spends;
+    std::vector<waiting_row> taken;
+    std::vector<std::pair<account*, std::int64_t>> cleaned;       // and what unsaved_from was
+    std::vector<std::pair<purse*, std::int64_t>> cleaned_spends;
+    std::size_t pushed = 0;
 };
 
 class books {
@@ -75,79 +113,45 @@ public:
 
     purse* purse_of(std::int64_t user);
     route* route_of(std::int64_t id);
-    account* account_of(std::int64_t id);
     account& put_account(std::int64_t id, bool floored, bool whole_coins, std::int64_t amount, std::int64_t version);
     purse& put_purse(purse made);
     route& put_route(std::int64_t id, route made);
 
-    // A batch: its first number, its time, and the day that this time lies on.
-    void begin(std::int64_t from_seq, std::int64_t at_us, std::int64_t day);
-    outcome judge(const gift_command& g, const known_gift* known);
+    // Its first number, its time, and the day that this time lies on. Commands are judged into the newest plan only.
+    plan begin(std::int64_t from_seq, std::int64_t at_us, std::int64_t day);
+    outcome judge(plan& to, const gift_command& g, const known_gift* known);
     // A fault: PostgreSQL would not take it either.
-    result<outcome> judge(const entry_command& e, const known_entry* known, const entry_facts& facts);
-    // As `judge` above, but before accounts that are not open yet are opened: refused, or to be posted.
-    [[nodiscard]] bool would_post(const entry_command& e, const entry_facts& facts) const;
-    [[nodiscard]] const std::vector<gift_row>& gifts() const { return gifts_; }
-    [[nodiscard]] const std::vector<entry_row>& entries() const { return entries_; }
-    [[nodiscard]] std::int64_t posted() const { return next_seq_ - from_seq_; }
-    // Leaves of what this batch posts, in order.
-    [[nodiscard]] const std::vector<tree_hash>& leaves() const { return leaves_; }
-    struct give_back {
-        std::int64_t user = 0, day = 0, amount = 0;
-    };
-    [[nodiscard]] const std::vector<give_back>& given_back() const { return given_back_; }
-
-    // The oldest unsaved rows, at most `most`, and all that entries of this batch changed.
-    slice take_slice(std::size_t most);
-    // Every posting up to here will be in the rows once `s` is written at the end of this batch.
-    [[nodiscard]] std::int64_t saved_up_to() const;
-    void keep(const slice& s);   // the batch was committed
-    void undo(const slice& s);   // it was not
+    result<outcome> judge(plan& to, const entry_command& e, const known_entry* known, const entry_facts& facts);
+    // Before accounts that are not open yet are opened: whether it would be posted.
+    [[nodiscard]] bool would_post(const plan& to, const entry_command& e, const entry_facts& facts) const;
+    // Nothing more is judged into it. The oldest unsaved rows go along, at most `most`, and all that its entries changed.
+    void seal(plan& p, std::size_t most);
+    void keep(const plan& p);  // it was committed
+    void undo(plan& p);        // it was not
     [[nodiscard]] std::size_t unsaved() const { return order_.size(); }
     void clear();
 
 private:
-    struct waiting_row {
-        std::int64_t from = 0;
-        std::int64_t account = 0;   // or
-        slice::spend spend;         // with user != 0
-    };
-    void push(waiting_row w);
-    void touch(account& a);
-    void touch(purse& p);
-    void add(account& a, std::int64_t amount, std::int64_t seq);
+    void push(plan& to, plan::waiting_row w);
+    static void touch(plan& to, account& a);
+    static void touch(plan& to, purse& p);
+    void add(plan& to, account& a, std::int64_t amount, std::int64_t seq);
     void use(purse& p);
-    void turn_day(purse& p);
-    void spend(purse& p, std::int64_t amount, std::int64_t seq);
-    [[nodiscard]] std::int64_t limit_of(const purse& p) const { return p.raised_limit >= 0 && p.raised_from_us <= at_us_ ? p.raised_limit : p.daily_limit; }
-    [[nodiscard]] status judge_hold(const entry_command& e, const entry_facts& facts) const;
+    void turn_day(plan& to, purse& p);
+    void spend(plan& to, purse& p, std::int64_t amount, std::int64_t seq);
+    [[nodiscard]] static std::int64_t limit_of(const plan& at, const purse& p) { return p.raised_limit >= 0 && p.raised_from_us <= at.at_us ? p.raised_limit : p.daily_limit; }
+    [[nodiscard]] static status judge_hold(const plan& to, const entry_command& e, const entry_facts& facts);
     [[nodiscard]] static std::int64_t held_from(const entry_command& e, const entry_facts& facts);
-    [[nodiscard]] bool stale(const waiting_row& w) const;
-    void evict();
+    [[nodiscard]] bool stale(const plan::waiting_row& w) const;
+    void evict(std::uint64_t committed);
 
     std::size_t wallets_max_;
     std::unordered_map<std::int64_t, account> accounts_;
     std::unordered_map<std::int64_t, purse> purses_;
     std::unordered_map<std::int64_t, route> routes_;
-    std::list<std::int64_t> used_;     // users, the longest unused first
-    std::deque<waiting_row> order_;    // unsaved rows, the oldest first; some are saved meanwhile
-
-    std::uint64_t batch_ = 0;
-    std::int64_t from_seq_ = 1, next_seq_ = 1, at_us_ = 0, day_ = 0;
-    std::vector<gift_row> gifts_;
-    std::vector<entry_row> entries_;
-    std::vector<tree_hash> leaves_;
-    std::vector<give_back> given_back_;
-    std::vector<account*> write_accounts_;
-    std::vector<purse*> write_spends_;
-    std::vector<std::pair<account*, account>> accounts_before_;
-    struct purse_before {
-        purse* which;
-        std::int64_t day, spent, unsaved_from;
-    };
-    std::vector<purse_before> purses_before_;
-    std::vector<waiting_row> taken_;
-    std::size_t pushed_ = 0;
+    std::list<std::int64_t> used_;             // users, the longest unused first
+    std::deque<plan::waiting_row> order_;      // unsaved rows, the oldest first; some are saved meanwhile
+    std::uint64_t plans_ = 0;
 };
 
 }  // namespace ovation::ledger

@@ -31,6 +31,8 @@ std::int64_t holder_of(std::string_view account) {  // of "wallet:7"
 
 awaitable<result<void>> resident_writer::begin(pg::connection& db, std::int64_t epoch) {
     books_.clear();
+    open_.reset();
+    sealed_.reset();
     ++generation_;
     epoch_ = epoch;
     OVATION_CO_CHECK(co_await db.query(sql::catch_up, pg::with(epoch), limit));
@@ -144,7 +146,7 @@ bool resident_writer::knows_keys() const {
     return !leaves_.empty() && std::ranges::all_of(leaves_, [](const auto& l) { return !l->keys || l->ready; });
 }
 
-resident_writer::leaf* resident_writer::leaf_at(std::int64_t seq) {
+resident_writer::leaf* resident_writer::leaf_at(std::int64_t seq) const {
     for (auto l = leaves_.rbegin(); l != leaves_.rend(); ++l)
         if ((*l)->first <= seq && seq < (*l)->end) return l->get();
     return nullptr;
@@ -158,7 +160,7 @@ std::int64_t resident_writer::leaves_from(std::int64_t key_ms) const {
 }
 bool resident_writer::may_be_known(const uuid& key) const {
     const auto from = leaves_from(key.time_ms());
-    return std::ranges::any_of(leaves_, [&](const auto& l) { return l->first >= from && l->first <= seq_ && (!l->ready || l->keys->maybe(key)); });
+    return std::ranges::any_of(leaves_, [&](const auto& l) { return l->first >= from && l->first < next_seq() && (!l->ready || l->keys->maybe(key)); });
 }
 
 // What PostgreSQL must be asked before the batch can be judged; a batch of known wallets, known routes and new keys asks nothing.
@@ -297,7 +299,7 @@ awaitable<result<void>> resident_writer::open_missing(pg::connection& db, std::s
     std::vector<std::string> missing;
     for (std::size_t i = 0; i < batch.size(); ++i) {
         const auto* e = std::get_if<entry_command>(batch[i]);
-        if (!e || what.entries.contains(e->key) || !books_.would_post(*e, what.facts[i])) continue;
+        if (!e || what.entries.contains(e->key) || !books_.would_post(*open_, *e, what.facts[i])) continue;
         for (std::size_t k = 0; k < e->legs.size(); ++k)
             if (!what.facts[i].accounts[k]) missing.push_back(e->legs[k].first);
     }
@@ -317,42 +319,44 @@ std::size_t resident_writer::rows_due(std::size_t posting) {
     return whole;
 }
 
-std::vector<pg::request> resident_writer::requests_before(const slice& rows, const merkle_tree& tree, bool frontier, bool judged) {
+std::vector<pg::request> resident_writer::requests_before(bool frontier) const {
     std::vector<pg::request> out;
-    const auto last = seq_ + books_.posted();
-    pg::params p;
-    p.add(epoch_).add(seq_).add(books_.posted()).add(books_.saved_up_to());
-    if (judged) p.add(limits_);
-    else p.add_null();
-    p.add(last_us_).add_bytes(bytes_of(tree.root()));
-    if (frontier) p.add_bytes(tree.frontier());
-    else p.add_null();
+    const auto& p = *sealed_;
+    const auto last = p.last_seq();
+    pg::params head;
+    head.add(epoch_).add(seq_).add(p.posted()).add(p.saved_up_to);
+    if (judged_) head.add(limits_);
+    else head.add_null();
+    head.add(p.at_us).add_bytes(bytes_of(sealed_tree_.root()));
+    if (frontier) head.add_bytes(sealed_tree_.frontier());
+    else head.add_null();
     const auto* hot = leaf_at(seq_ + 1);
-    p.add(hot != nullptr && last + 1 >= hot->end);
-    out.push_back({&sql::advance, std::move(p)});
-    if (!rows.accounts.empty())
+    head.add(hot != nullptr && last + 1 >= hot->end);
+    out.push_back({&sql::advance, std::move(head)});
+    if (!p.rows.empty())
         out.push_back({&sql::save, pg::params()
-                                       .add_raw(numbers(rows.accounts, [](const account* a) { return a->id; }))
-                                       .add_raw(numbers(rows.accounts, [](const account* a) { return a->amount; }))
-                                       .add_raw(numbers(rows.accounts, [](const account* a) { return a->version; }))
+                                       .add_raw(numbers(p.rows, [](const auto& r) { return r.account; }))
+                                       .add_raw(numbers(p.rows, [](const auto& r) { return r.amount; }))
+                                       .add_raw(numbers(p.rows, [](const auto& r) { return r.version; }))
                                        .add(last)});
-    if (!rows.spends.empty()) {
-        std::vector<std::string> days;
-        for (const auto& s : rows.spends) days.push_back(date_text(s.day));
+    if (!p.spends.empty()) {
+        std::string days = "{";
+        for (const auto& s : p.spends) days += (days.size() > 1 ? "," : "") + date_text(s.day);
         out.push_back({&sql::save_spend, pg::params()
-                                             .add_raw(numbers(rows.spends, [](const auto& s) { return s.user; }))
-                                             .add_text_array(days)
-                                             .add_raw(numbers(rows.spends, [](const auto& s) { return s.spent; }))
+                                             .add_raw(numbers(p.spends, [](const auto& s) { return s.user; }))
+                                             .add_raw(days + "}")
+                                             .add_raw(numbers(p.spends, [](const auto& s) { return s.spent; }))
                                              .add(last)});
     }
     return out;
 }
-std::vector<pg::request> resident_writer::requests_after() {
+std::vector<pg::request> resident_writer::requests_after() const {
     std::vector<pg::request> out;
-    for (const auto& back : books_.given_back()) out.push_back({&sql::give_back, pg::with(back.user, back.day, back.amount, seq_ + books_.posted())});
-    if (books_.entries().empty()) return out;
+    const auto& p = *sealed_;
+    for (const auto& back : p.given_back) out.push_back({&sql::give_back, pg::with(back.user, back.day, back.amount, p.last_seq())});
+    if (p.entries.empty()) return out;
     std::vector<std::string> kinds, keys, accounts, amounts, references, details, salts;
-    for (const auto& e : books_.entries()) {
+    for (const auto& e : p.entries) {
         kinds.push_back(e.kind);
         keys.push_back(e.key);
         accounts.push_back(numbers(e.accounts, [](auto id) { return id; }));
@@ -362,108 +366,100 @@ std::vector<pg::request> resident_writer::requests_after() {
         salts.push_back(crypto::to_hex(e.salt));
     }
     out.push_back({&sql::add_entries, pg::params()
-                                          .add_raw(numbers(books_.entries(), [](const auto& e) { return e.seq; }))
-                                          .add_text_array(kinds).add_text_array(keys).add(last_us_).add_text_array(accounts).add_text_array(amounts)
+                                          .add_raw(numbers(p.entries, [](const auto& e) { return e.seq; }))
+                                          .add_text_array(kinds).add_text_array(keys).add(p.at_us).add_text_array(accounts).add_text_array(amounts)
                                           .add_text_array(references).add_text_array(details).add_text_array(salts)});
     return out;
 }
 
-awaitable<result<void>> resident_writer::commit(pg::connection& db, const slice& rows, bool judged) {
-    auto tree = tree_;
-    for (const auto& l : books_.leaves()) tree.append(l);
-    const auto& gifts = books_.gifts();
-    const bool frontier = tree.size() - frontier_seq_ >= options_.lag_gifts || (!judged && tree.size() != frontier_seq_);
-    auto requests = requests_before(rows, tree, frontier, judged);
-    auto* into = gifts.empty() ? nullptr : leaf_at(gifts.front().seq);
-    const bool one_leaf = into && gifts.back().seq < into->end;
-    if (gifts.size() >= options_.copy_from || (!gifts.empty() && !one_leaf)) {
+void resident_writer::open() {
+    if (open_) return;
+    open_tree_ = sealed_ ? sealed_tree_ : tree_;
+    open_ = books_.begin(next_seq(), time_us(), day_);
+}
+
+awaitable<result<outcomes>> resident_writer::judge(pg::connection& reader, std::span<const command* const> commands) {
+    if (!open_ && (clock_.steady_ms() - clock_read_ms_ > 60'000 || time_us() >= day_ends_us_)) OVATION_CO_CHECK(co_await read_clock(reader));
+    if (leaves_.empty() || leaves_.back()->end <= next_seq() + static_cast<std::int64_t>(commands.size()) + 1) {
+        OVATION_CO_CHECK(co_await reader.query(sql::tend_leaves, {}, limit));
+        OVATION_CO_CHECK(co_await read_leaves(reader));
+    }
+    open();
+    OVATION_CO_TRY(auto known, co_await look_up(reader, commands));
+    auto& to = *open_;
+    outcomes out;
+    out.reserve(commands.size());
+    for (std::size_t i = 0; i < commands.size(); ++i) {
+        if (const auto* g = std::get_if<gift_command>(commands[i])) {
+            const auto at = known.gifts.find(g->key);
+            out.emplace_back(books_.judge(to, *g, at == known.gifts.end() ? nullptr : &at->second));
+        } else {
+            const auto& e = std::get<entry_command>(*commands[i]);
+            const auto at = known.entries.find(e.key);
+            out.push_back(books_.judge(to, e, at == known.entries.end() ? nullptr : &at->second, known.facts[i]));
+        }
+    }
+    for (; open_tree_.size() < to.last_seq();) open_tree_.append(to.leaves[static_cast<std::size_t>(open_tree_.size() + 1 - to.from_seq)]);
+    // A key that is not committed in the end does no harm in a filter.
+    if (to.copied.empty()) to.copied = copy_head();
+    for (; to.copied_rows < to.gifts.size(); ++to.copied_rows) {
+        const auto& row = to.gifts[to.copied_rows];
+        if (auto* l = leaf_at(row.seq)) l->keys->add(row.key);
+        copy_row(to.copied, row);
+    }
+    co_return out;
+}
+
+void resident_writer::seal() {
+    judged_ = open_.has_value();
+    open();
+    books_.seal(*open_, judged_ ? rows_due(static_cast<std::size_t>(open_->posted())) : 2'000);
+    sealed_ = std::move(open_);
+    sealed_tree_ = open_tree_;
+    open_.reset();
+}
+
+awaitable<result<void>> resident_writer::commit(pg::connection& db) {
+    const auto& p = *sealed_;
+    const auto last = p.last_seq();
+    const bool frontier = last - frontier_seq_ >= options_.lag_gifts || (!judged_ && last != frontier_seq_);
+    auto requests = requests_before(frontier);
+    auto* into = p.gifts.empty() ? nullptr : leaf_at(p.gifts.front().seq);
+    const bool one_leaf = into && p.gifts.back().seq < into->end;
+    if (p.gifts.size() >= options_.copy_from || (!p.gifts.empty() && !one_leaf)) {
         std::string text;
         for (const auto& r : requests) text += pg::inlined(r) + ";";
         text += fmt::format("copy ledger.{} ({}) from stdin (format binary);", one_leaf ? into->name : "gift", gift_columns);
         for (const auto& r : requests_after()) text += pg::inlined(r) + ";";
-        const auto data = copy_of(gifts);
-        OVATION_CO_CHECK(co_await db.copy_in(std::move(text), data, limit));
+        copy_end(sealed_->copied);
+        OVATION_CO_CHECK(co_await db.copy_in(std::move(text), p.copied, limit));
     } else {
-        if (!gifts.empty()) {
-            auto arrays = arrays_of(gifts);
-            requests.push_back({&into->insert, pg::with(last_us_)});
-            requests.back().values.append(std::move(arrays));
+        if (!p.gifts.empty()) {
+            requests.push_back({&into->insert, pg::with(p.at_us)});
+            requests.back().values.append(arrays_of(p.gifts));
         }
         for (auto& r : requests_after()) requests.push_back(std::move(r));
         OVATION_CO_CHECK(co_await db.run(std::move(requests), limit));
     }
-    tree_ = tree;
-    if (frontier) frontier_seq_ = tree.size();
-    seq_ = tree.size();
+    tree_ = sealed_tree_;
+    if (frontier) frontier_seq_ = last;
+    seq_ = last;
+    books_.keep(p);
+    sealed_.reset();
     saved_ms_ = clock_.steady_ms();
     if (const auto* hot = leaf_at(seq_ + 1); !hot || hot == leaves_.back().get() || seq_ + 1 == hot->first) tend_soon_ = true;
     co_return result<void>{};
 }
 
-awaitable<result<outcomes>> resident_writer::post(pg::connection& db, std::span<const command* const> batch) {
-    for (int attempt = 0;; ++attempt) {
-        if (clock_.steady_ms() - clock_read_ms_ > 60'000 || time_us() >= day_ends_us_) OVATION_CO_CHECK(co_await read_clock(db));
-        if (leaves_.empty() || leaves_.back()->end <= seq_ + static_cast<std::int64_t>(batch.size()) + 1) {
-            OVATION_CO_CHECK(co_await db.query(sql::tend_leaves, {}, limit));
-            OVATION_CO_CHECK(co_await read_leaves(db));
-        }
-        books_.begin(seq_ + 1, time_us(), day_);
-        OVATION_CO_TRY(auto known, co_await look_up(db, batch));
-        outcomes out;
-        out.reserve(batch.size());
-        for (std::size_t i = 0; i < batch.size(); ++i) {
-            if (const auto* g = std::get_if<gift_command>(batch[i])) {
-                const auto at = known.gifts.find(g->key);
-                out.emplace_back(books_.judge(*g, at == known.gifts.end() ? nullptr : &at->second));
-            } else {
-                const auto& e = std::get<entry_command>(*batch[i]);
-                const auto at = known.entries.find(e.key);
-                out.push_back(books_.judge(e, at == known.entries.end() ? nullptr : &at->second, known.facts[i]));
-                // A twin later in the batch finds it.
-                if (out.back() && out.back()->state == status::posted) {
-                    auto& made = known.entries[e.key];
-                    made = {out.back()->seq.value, e.kind, e.reference, {}, {}};
-                    for (const auto& [name, amount] : e.legs) {
-                        made.names.push_back(name);
-                        made.amounts.push_back(amount);
-                    }
-                }
-            }
-        }
-        // A key that was not committed does no harm in a filter.
-        for (const auto& g : books_.gifts())
-            if (auto* l = leaf_at(g.seq)) l->keys->add(g.key);
-        const auto rows = books_.take_slice(rows_due(batch.size()));
-        const auto done = co_await commit(db, rows, true);
-        if (done) {
-            books_.keep(rows);
-            co_return out;
-        }
-        books_.undo(rows);
-        const auto state = pg::sqlstate(done.error());
-        if (attempt < 3 && state == "OV003") {
-            OVATION_CO_CHECK(co_await read_limits(db));
-            continue;
-        }
-        if (attempt < 3 && state == "OV004") {
-            OVATION_CO_CHECK(co_await read_clock(db));
-            continue;
-        }
-        co_return done.error();
-    }
+void resident_writer::undo() {
+    if (open_) books_.undo(*open_);
+    if (sealed_) books_.undo(*sealed_);
+    open_.reset();
+    sealed_.reset();
 }
-
-awaitable<result<void>> resident_writer::save(pg::connection& db) {
-    if (time_us() >= day_ends_us_) OVATION_CO_CHECK(co_await read_clock(db));
-    books_.begin(seq_ + 1, time_us(), day_);
-    const auto rows = books_.take_slice(2'000);
-    const auto done = co_await commit(db, rows, false);
-    if (!done) {
-        books_.undo(rows);
-        co_return done.error();
-    }
-    books_.keep(rows);
-    co_return result<void>{};
+awaitable<result<void>> resident_writer::read_again(pg::connection& reader) {
+    OVATION_CO_CHECK(co_await read_limits(reader));
+    co_return co_await read_clock(reader);
 }
 
 namespace {

@@ -1,7 +1,8 @@
 // Posts batches from memory: what may refuse is judged here (internal/books.hpp), and PostgreSQL gets rows. Small batches go as
 // one pipeline of prepared statements, large ones as binary COPY into the hot leaf; both are one transaction that begins with
 // ledger.advance, which raises when another writer has taken over. Balance rows are a checkpoint written behind.
-// Used by the posting queue alone, on its loop.
+// While one batch commits the next is judged, on top of it; what must be looked up for that is read on a second connection,
+// where everything that is not in memory is committed. Used by the posting queue alone, on its loop.
 #pragma once
 #include <chrono>
 #include <memory>
@@ -21,16 +22,23 @@ public:
 
     // After the head was taken, or memory is in doubt: brings the rows up to the head and begins with an empty memory.
     awaitable<result<void>> begin(pg::connection& db, std::int64_t epoch);
-    // Posts the batch as one transaction. A fault with an SQLSTATE: nothing of it stays, and memory is as before.
+    // Judges commands into the open batch, in order; no key twice among the batches on their way. Reads on `reader`.
+    // A fault: nothing of these commands is in the batch.
+    awaitable<result<outcomes>> judge(pg::connection& reader, std::span<const command* const> commands);
+    // The open batch is closed, with unsaved rows that go along; the batch before must be committed.
+    void seal();
+    // Commits the sealed batch as one transaction. A fault with an SQLSTATE: nothing of it stays; `undo` or `begin` comes next.
     // Any other: unknown, and `begin` must come next.
-    awaitable<result<outcomes>> post(pg::connection& db, std::span<const command* const> batch);
-    // The same by ledger.post_gifts and ledger.post_entry; `begin` must come next.
+    awaitable<result<void>> commit(pg::connection& db);
+    // Both batches on their way, as if they had never been judged.
+    void undo();
+    // What ledger.advance did not agree with: limits that changed (OV003), the clock (OV004).
+    awaitable<result<void>> read_again(pg::connection& reader);
+    // Posts by ledger.post_gifts and ledger.post_entry, one transaction; `begin` must come next.
     awaitable<result<outcomes>> post_by_sets(pg::connection& db, std::span<const command* const> batch);
-    // Writes unsaved rows, a piece of them, and renews the lease.
-    awaitable<result<void>> save(pg::connection& db);
-    [[nodiscard]] bool unsaved() const { return books_.unsaved() > 0 || seq_ != frontier_seq_; }
     // Makes leaves ahead of need, indexes closed ones, fills the key filters: on a connection of its own, beside posting.
     awaitable<result<void>> tend(pg::connection& db);
+    [[nodiscard]] bool unsaved() const { return books_.unsaved() > 0 || seq_ != frontier_seq_; }
     [[nodiscard]] bool knows_keys() const;
     [[nodiscard]] bool wants_tending() const { return tend_soon_; }
     [[nodiscard]] bool set_based() const { return options_.set_based; }
@@ -58,21 +66,24 @@ private:
     awaitable<result<void>> load_routes(pg::connection& db, const std::unordered_set<std::int64_t>& routes);
     awaitable<result<void>> load_accounts(pg::connection& db, std::span<const command* const> batch, known& what);
     awaitable<result<void>> open_missing(pg::connection& db, std::span<const command* const> batch, known& what);
-    awaitable<result<void>> commit(pg::connection& db, const slice& rows, bool judged);
-    [[nodiscard]] std::vector<pg::request> requests_before(const slice& rows, const merkle_tree& tree, bool frontier, bool judged);
-    [[nodiscard]] std::vector<pg::request> requests_after();
+    [[nodiscard]] std::vector<pg::request> requests_before(bool frontier) const;
+    [[nodiscard]] std::vector<pg::request> requests_after() const;
     [[nodiscard]] bool may_be_known(const uuid& key) const;
     [[nodiscard]] std::int64_t leaves_from(std::int64_t key_ms) const;
-    [[nodiscard]] leaf* leaf_at(std::int64_t seq);
+    [[nodiscard]] leaf* leaf_at(std::int64_t seq) const;
     std::int64_t time_us();
     [[nodiscard]] std::size_t rows_due(std::size_t posting);
+    [[nodiscard]] std::int64_t next_seq() const { return open_ ? open_->next_seq : sealed_ ? sealed_->next_seq : seq_ + 1; }
+    void open();
 
     const clock_source& clock_;
     writer_options options_;
     books books_;
     std::int64_t epoch_ = 0, seq_ = 0, limits_ = 0;
     std::int64_t ahead_us_ = 0, day_ = 0, day_ends_us_ = 0, last_us_ = 0, clock_read_ms_ = 0;
-    merkle_tree tree_;
+    std::optional<plan> open_, sealed_;
+    bool judged_ = false;                      // the sealed one holds commands, not only rows
+    merkle_tree tree_, sealed_tree_, open_tree_;  // committed; and what it will be
     std::int64_t frontier_seq_ = 0;
     std::int64_t saved_ms_ = 0;
     double due_ = 0;  // rows to save, carried over

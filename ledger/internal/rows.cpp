@@ -114,22 +114,18 @@ std::string leaf_bytes(const entry_row& e) {
 }
 tree_hash leaf_of(const entry_row& e) { return leaf_hash(leaf_bytes(e)); }
 
-std::string copy_of(const std::vector<gift_row>& rows) {
-    std::string out("PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0", 19);
-    out.reserve(19 + 240 * rows.size() + 2);
-    for (const auto& g : rows) {
-        big_endian(out, std::int16_t{19});
-        column(out, g.seq);
-        big_endian(out, std::int32_t{16});
-        out.append(bytes_of(g.key));
-        column(out, g.at_us - postgres_epoch_us);
-        for (const auto v : {g.payer, g.route, g.item, g.room, g.performance, g.price, g.bonus, g.gift_only, g.legs.vat, g.legs.rights, g.legs.singer, g.legs.agent, g.legs.venue, g.legs.platform,
-                             g.legs.promo})
-            column(out, v);
-        column(out, g.quantity);
-    }
-    big_endian(out, std::int16_t{-1});
-    return out;
+std::string copy_head() { return {"PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0", 19}; }
+void copy_end(std::string& to) { to.append("\377\377", 2); }
+void copy_row(std::string& to, const gift_row& g) {
+    big_endian(to, std::int16_t{19});
+    column(to, g.seq);
+    big_endian(to, std::int32_t{16});
+    to.append(bytes_of(g.key));
+    column(to, g.at_us - postgres_epoch_us);
+    for (const auto v : {g.payer, g.route, g.item, g.room, g.performance, g.price, g.bonus, g.gift_only, g.legs.vat, g.legs.rights, g.legs.singer, g.legs.agent, g.legs.venue, g.legs.platform,
+                         g.legs.promo})
+        column(to, v);
+    column(to, g.quantity);
 }
 
 std::string date_text(std::int64_t day) {

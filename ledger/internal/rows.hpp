@@ -49,7 +49,9 @@ std::string leaf_bytes(const entry_row& row);
 // Binary COPY of ledger.gift, in the order of `gift_columns`.
 inline constexpr std::string_view gift_columns =
     "seq, key, at, payer, route, item, room, performance, price, bonus, gift_only, vat, rights, singer, agent, venue, platform, promo, quantity";
-std::string copy_of(const std::vector<gift_row>& rows);
+std::string copy_head();
+void copy_row(std::string& to, const gift_row& row);
+void copy_end(std::string& to);
 // The arrays of an `insert into … select … from unnest`, in the same order less `at`.
 pg::params arrays_of(const std::vector<gift_row>& rows);
 
