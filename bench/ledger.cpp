@@ -30,6 +30,9 @@ using clock_type = std::chrono::steady_clock;
 namespace {
 constexpr int senders = 10'000;
 int in_flight = 8'000;
+constexpr int refill = 200;
+int lag = 45'000;
+bool quick = false;
 constexpr std::size_t copy_batch = 4'000;
 
 double cpu_s(const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6; }
@@ -95,7 +98,7 @@ private:
 // A writer of its own for a while; its queue is driven from the calling thread.
 class writer {
 public:
-    writer(const test::database& db, bool set_based) : queue({db.app(), set_based ? "sets" : "resident", "Asia/Shanghai", 20'000, 4'000, {.wallets_max = 100'000, .set_based = set_based}}, clock, registry) {
+    writer(const test::database& db, bool set_based) : queue({db.app(), set_based ? "sets" : "resident", "Asia/Shanghai", 20'000, 4'000, {.wallets_max = 100'000, .lag_ms = lag > 45'000 ? 1'000'000 : 900, .lag_gifts = lag, .set_based = set_based}}, clock, registry) {
         queue.start();
         for (int i = 0; i < 6'000 && !queue.knows_keys(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
@@ -134,7 +137,7 @@ public:
             }
             if (rate == 0) {
                 std::unique_lock lock(mutex);
-                if (on_the_way >= in_flight) some_done.wait(lock, [&] { return on_the_way < in_flight / 2; });
+                if (on_the_way >= in_flight) some_done.wait(lock, [&] { return on_the_way <= in_flight - refill; });
                 ++on_the_way;
             } else {
                 std::scoped_lock lock(mutex);
@@ -147,7 +150,7 @@ public:
                 times.push_back(ms);
                 if (r && r->state == ledger::status::posted) ++posted;
                 else if (!r || r->state != ledger::status::replayed) ++other;
-                if (--on_the_way == in_flight / 2 || on_the_way == 0) some_done.notify_one();
+                if (--on_the_way == in_flight - refill || on_the_way == 0) some_done.notify_one();
             });
         }
         {
@@ -261,6 +264,8 @@ int main(int argc, char** argv) {
     log::start("error");
     const double seconds = argc > 1 ? std::stod(argv[1]) : 4;
     if (const char* w = std::getenv("WINDOW")) in_flight = std::atoi(w);
+    if (const char* w = std::getenv("LAG")) lag = std::atoi(w);
+    if (std::getenv("QUICK")) quick = true;
     const int rounds = argc > 2 ? std::stoi(argv[2]) : 3;
     const auto binary = std::filesystem::path(argv[0]).parent_path() / "ovation";
     test::database db;
@@ -293,6 +298,7 @@ int main(int argc, char** argv) {
             writer w(db, false);
             w.post(h, route, 0.5, 0);  // the wallets come in
             resident.add(w.post(h, route, seconds, 0));
+            if (quick) { resident.print("quick"); std::cout.flush(); std::_Exit(0); }
             at_1k.push_back(w.post(h, route, seconds / 2, 1'000).p99_ms);
             at_20k.push_back(w.post(h, route, seconds / 2, 20'000).p99_ms);
         }

@@ -3,9 +3,10 @@
 #include <spdlog/fmt/fmt.h>
 
 #include <array>
+#include <future>
 #include <unordered_map>
 
-#include "ledger/split.hpp"
+#include "ledger/internal/recount.hpp"
 #include "ledger/sql.hpp"
 
 namespace ovation::ledger {
@@ -15,49 +16,12 @@ const pg::statement begin_snapshot{"begin_snapshot", "begin isolation level repe
 const pg::statement end_snapshot{"end_snapshot", "commit"};
 constexpr std::int64_t chunk = 50'000;
 
-check counted(std::string name, const pg::rows& r, std::string sentence) {
+check counted_of(std::string name, const pg::rows& r, std::string sentence) {
     // Column 0: violations; column 1: rows looked at; column 2: an example.
     const auto bad = r.number(0, 0);
     return {std::move(name), bad == 0, bad == 0 ? r.number(0, 1) : bad, bad == 0 ? std::move(sentence) : "for example " + r.string(0, 2)};
 }
 
-// Columns of sql::gifts_from: seq, price, bonus, legs (7), rule (gross, vat, five shares, bonus).
-bool same_split(const pg::rows& r, int i) {
-    split_rule rule;
-    rule.gross = r.boolean(i, 10);
-    const auto bp = [&](int column) { return static_cast<int>(r.number(i, column)); };
-    rule.vat_bp = bp(11);
-    rule.rights_bp = bp(12);
-    rule.singer_bp = bp(13);
-    rule.agent_bp = bp(14);
-    rule.venue_bp = bp(15);
-    rule.platform_bp = bp(16);
-    rule.bonus_singer_bp = bp(17);
-    const split_legs posted{r.number(i, 3), r.number(i, 4), r.number(i, 5), r.number(i, 6), r.number(i, 7), r.number(i, 8), r.number(i, 9)};
-    return split(r.number(i, 1), r.number(i, 2), rule) == posted;
-}
-
-awaitable<result<check>> recompute_splits(pg::connection& db) {
-    check out{"split", true, 0, "every gift's legs follow from its rule, recomputed"};
-    std::int64_t from = 0;
-    std::int64_t bad = 0;
-    while (true) {
-        auto page = co_await db.query(sql::gifts_from, pg::with(from, chunk), patience);
-        if (!page) co_return page.error();
-        for (int i = 0; i < page->size(); ++i) {
-            ++out.count;
-            from = page->number(i, 0);
-            if (same_split(*page, i)) continue;
-            if (bad++ == 0) out.detail = fmt::format("for example seq {}", from);
-        }
-        if (page->size() < chunk) break;
-    }
-    if (bad != 0) {
-        out.ok = false;
-        out.count = bad;
-    }
-    co_return out;
-}
 // Columns of sql::captures_from: seq, price, accounts (7), rule (gross, vat, five shares, bonus), what they got (6).
 // An account may stand for several parties: compared are the sums by account, and that nobody else got anything.
 bool same_capture(const pg::rows& r, int i) {
@@ -107,31 +71,118 @@ awaitable<result<check>> recompute_captures(pg::connection& db) {
 }
 }  // namespace
 
-awaitable<result<std::vector<check>>> verify(pg::connection& db) {
-    std::vector<check> out;
-    OVATION_CO_CHECK(co_await db.query(begin_snapshot, {}, patience));
-    struct step {
-        const char* name;
-        const pg::statement* what;
-        const char* sentence;
+namespace {
+check said(std::string name, const finding& f, std::string sentence) {
+    return {std::move(name), f.bad == 0, f.bad == 0 ? f.looked_at : f.bad, f.bad == 0 ? std::move(sentence) : "for example " + f.example};
+}
+
+// The kinds of the accounts that a page moves and that were not met before.
+awaitable<result<void>> learn_accounts(pg::connection& db, const journal_page& page, const journal_reader& journal, recount& into) {
+    std::string unknown = "{";
+    const auto ask = [&](std::int64_t id) {
+        if (auto& a = into.accounts[id]; !std::exchange(a.known, true)) append_number(unknown, id);
     };
-    const step steps[] = {
-        {"numbers", &sql::verify_numbers, "entries are numbered 1, 2, 3, … up to the head, without a gap"},
-        {"keys", &sql::verify_keys, "no key was posted twice"},
-        {"sums", &sql::verify_sums, "the postings of every entry sum to zero"},
-        {"balances", &sql::verify_balances, "every balance and version equals its postings"},
-        {"floors", &sql::verify_floors, "no floored account is, or ever was, below zero"},
-        {"coins", &sql::verify_coins, "wallets hold whole coins"},
-        {"total", &sql::verify_total, "all accounts together are zero"},
-        {"spend", &sql::verify_spend, "the days' spending equals each payer's gifts and holds, less what was released"},
-        {"holds", &sql::verify_holds, "what was held is captured or released whole, once"},
-    };
-    for (const auto& s : steps) {
-        OVATION_CO_TRY(auto rows, co_await db.query(*s.what, {}, patience));
-        out.push_back(counted(s.name, rows, s.sentence));
+    for (const auto& g : page.gifts) {
+        if (const auto* w = journal.wallet_of(g.payer))
+            for (const auto id : {w->bonus, w->gift_only, w->paid}) ask(id);
+        if (const auto* r = journal.route_of(g.route))
+            for (const auto id : r->accounts) ask(id);
     }
-    OVATION_CO_TRY(auto splits, co_await recompute_splits(db));
-    out.push_back(std::move(splits));
+    for (const auto& e : page.entries)
+        for (const auto id : e.accounts) ask(id);
+    if (unknown.size() == 1) co_return result<void>{};
+    OVATION_CO_TRY(const auto kinds, co_await db.query(sql::account_kinds, pg::params().add_raw(unknown + "}"), patience));
+    for (int i = 0; i < kinds.size(); ++i) {
+        auto& a = into.accounts[kinds.number(i, 0)];
+        a.floored = kinds.boolean(i, 1);
+        a.whole_coins = kinds.boolean(i, 2);
+        if (kinds.number(i, 3) != 0) into.wallet_users[kinds.number(i, 0)] = kinds.number(i, 3);
+    }
+    co_return result<void>{};
+}
+
+// Balances and days' spending as they are stored, against the count. Empties what it has compared.
+awaitable<result<void>> compare_rows(pg::connection& db, recount& counted, finding& balances, finding& total, finding& spend) {
+    OVATION_CO_TRY(const auto unsaved, co_await db.query(sql::unsaved, {}, patience));
+    std::unordered_map<std::int64_t, std::pair<std::int64_t, std::int64_t>> later;
+    for (int i = 0; i < unsaved.size(); ++i) later[unsaved.number(i, 0)] = {unsaved.number(i, 1), unsaved.number(i, 2)};
+    OVATION_CO_TRY(const auto bounds, co_await db.query(sql::account_numbers, {}, patience));
+    __int128 sum = 0;
+    for (auto from = bounds.number(0, 0); from <= bounds.number(0, 1); from += chunk) {
+        OVATION_CO_TRY(const auto rows, co_await db.query(sql::balance_rows, pg::with(from, from + chunk), patience));
+        for (int i = 0; i < rows.size(); ++i) {
+            const auto id = rows.number(i, 0);
+            const auto [amount, version] = later.contains(id) ? later[id] : std::pair<std::int64_t, std::int64_t>{};
+            const auto stored = rows.number(i, 1) + amount;
+            sum += stored;
+            const auto at = counted.accounts.find(id);
+            const auto posted = at == counted.accounts.end() ? recount::standing{} : at->second;
+            balances.count(!rows.null(i, 1) && stored == posted.amount && rows.number(i, 2) + version == posted.version, [&] { return rows.string(i, 3); });
+            counted.coins.count(!rows.boolean(i, 4) || stored % 10'000 == 0, [&] { return rows.string(i, 3); });
+            if (at != counted.accounts.end()) counted.accounts.erase(at);
+        }
+    }
+    for (const auto& [id, a] : counted.accounts) balances.count(a.version == 0, [&] { return fmt::format("account {}, which is gone", id); });
+    total.count(sum == 0, [&] { return std::to_string(static_cast<std::int64_t>(sum)); });
+    OVATION_CO_TRY(const auto days, co_await db.query(sql::spent_by_user, {}, patience));
+    for (int i = 0; i < days.size(); ++i) {
+        auto& posted = counted.spent[days.number(i, 0)];
+        spend.count(posted == days.number(i, 1), [&] { return "user " + days.string(i, 0); });
+        posted = 0;
+    }
+    for (const auto& [user, left] : counted.spent) spend.count(left == 0, [&] { return fmt::format("user {}", user); });
+    co_return result<void>{};
+}
+}  // namespace
+
+awaitable<result<std::vector<check>>> verify(pg::connection& db) {
+    OVATION_CO_CHECK(co_await db.query(begin_snapshot, {}, patience));
+    OVATION_CO_TRY(const auto head, co_await db.query(sql::head_and_tree, {}, patience));
+    // Numbers far outside were never given; they are told, not counted.
+    constexpr std::int64_t margin = 1'000'000;
+    const auto highest = std::min(head.number(0, 1), head.number(0, 0) + margin), lowest = std::max(head.number(0, 4), 1 - margin), hashed = head.number(0, 2);
+    recount counted;
+    counted.roots_at[hashed] = merkle_tree().root();
+    journal_reader journal(db);
+    {
+        // A page is counted while the next one comes.
+        std::future<void> counting;
+        for (std::int64_t from = lowest; from <= highest; from += chunk) {
+            OVATION_CO_TRY(auto page, co_await journal.read(from, from + chunk));
+            if (counting.valid()) counting.get();
+            OVATION_CO_CHECK(co_await journal.load_for(page));
+            OVATION_CO_CHECK(co_await learn_accounts(db, page, journal, counted));
+            counting = std::async(std::launch::async, [&counted, &journal, page = std::move(page)] { counted.take(page, journal); });
+        }
+        if (counting.valid()) counting.get();
+    }
+    counted.numbers.count(counted.tree.size() == head.number(0, 0), [&] { return fmt::format("head {}, entries {}", head.number(0, 0), counted.tree.size()); });
+    counted.numbers.count(highest == head.number(0, 1) && lowest == head.number(0, 4), [&] { return fmt::format("from {} to {}", head.number(0, 4), head.number(0, 1)); });
+    finding keys{0, static_cast<std::int64_t>(counted.keys.size()), {}}, balances, total, spend, tree;
+    if (!counted.doubled_keys().empty()) {  // or two whose 64 bits are alike
+        OVATION_CO_TRY(const auto twice, co_await db.query(sql::verify_keys, {}, patience));
+        keys.bad = twice.number(0, 0);
+        keys.example = twice.string(0, 2);
+    }
+    tree.looked_at = hashed - 1;
+    tree.count(hashed <= counted.tree.size() && pg::bytes_of(head.text(0, 3)) == bytes_of(counted.roots_at[hashed]), [&] { return fmt::format("the root over {} entries", hashed); });
+    OVATION_CO_CHECK(co_await compare_rows(db, counted, balances, total, spend));
+
+    std::vector<check> out;
+    out.push_back(said("numbers", counted.numbers, "entries are numbered 1, 2, 3, … up to the head, without a gap"));
+    out.push_back(said("keys", keys, "no key was posted twice"));
+    out.push_back(said("sums", counted.sums, "the postings of every entry sum to zero"));
+    out.push_back(said("balances", balances, "every balance and version equals its postings"));
+    out.push_back(said("floors", counted.floors, "no floored account is, or ever was, below zero"));
+    out.push_back(said("coins", counted.coins, "wallets hold whole coins"));
+    out.push_back(said("total", total, "all accounts together are zero"));
+    out.push_back(said("spend", spend, "the days' spending equals each payer's gifts and holds, less what was released"));
+    out.push_back(said("split", counted.splits, "every gift's legs follow from its rule, recomputed"));
+    out.push_back(said("tree", tree, "every entry is as it was hashed when it was posted"));
+    OVATION_CO_TRY(const auto names, co_await db.query(sql::verify_names, {}, patience));
+    out.push_back(counted_of("names", names, "accounts are what their names say"));
+    OVATION_CO_TRY(const auto holds, co_await db.query(sql::verify_holds, {}, patience));
+    out.push_back(counted_of("holds", holds, "what was held is captured or released whole, once"));
     OVATION_CO_TRY(auto captures, co_await recompute_captures(db));
     out.push_back(std::move(captures));
     OVATION_CO_CHECK(co_await db.query(end_snapshot, {}, patience));
@@ -141,13 +192,13 @@ awaitable<result<std::vector<check>>> verify(pg::connection& db) {
 awaitable<result<std::vector<check>>> quick_checks(pg::pool& db) {
     std::vector<check> out;
     OVATION_CO_TRY(auto total, co_await db.query(sql::verify_total, {}));
-    out.push_back(counted("total", total, "all accounts together are zero"));
+    out.push_back(counted_of("total", total, "all accounts together are zero"));
     OVATION_CO_TRY(auto coins, co_await db.query(sql::verify_coins, {}));
-    out.push_back(counted("coins", coins, "wallets hold whole coins"));
+    out.push_back(counted_of("coins", coins, "wallets hold whole coins"));
     OVATION_CO_TRY(auto floors, co_await db.query(sql::quick_floors, {}));
-    out.push_back(counted("floors", floors, "no floored account is below zero"));
+    out.push_back(counted_of("floors", floors, "no floored account is below zero"));
     OVATION_CO_TRY(auto behind, co_await db.query(sql::quick_head, {}));
-    out.push_back(counted("head", behind, "the head stands at the newest entry"));
+    out.push_back(counted_of("head", behind, "the head stands at the newest entry"));
     co_return out;
 }
 

@@ -27,8 +27,8 @@ using outcomes = std::vector<result<outcome>>;
 struct writer_options {
     std::size_t wallets_max = 200'000;   // in memory; only saved ones are let go
     std::size_t copy_from = 150;         // gifts of a batch from which on it goes as COPY
-    std::int64_t lag_ms = 800;           // an unsaved row is written within this time while batches go,
-    std::int64_t lag_gifts = 40'000;     // or within so many gifts
+    std::int64_t lag_ms = 900;           // an unsaved row is written within this time while batches go,
+    std::int64_t lag_gifts = 45'000;     // or within so many gifts
     bool set_based = false;              // post by the set-based functions only: the oracle
 };
 

@@ -123,7 +123,7 @@ awaitable<result<void>> journal_reader::load_for(const journal_page& page) {
     std::unordered_set<std::int64_t> routes, users;
     for (const auto& g : page.gifts) {
         if (!routes_.contains(g.route)) routes.insert(g.route);
-        if (!salts_.contains(g.payer)) users.insert(g.payer);
+        if (!wallets_.contains(g.payer)) users.insert(g.payer);
     }
     const auto list = [](const std::unordered_set<std::int64_t>& ids) {
         std::string out = "{";
@@ -142,10 +142,10 @@ awaitable<result<void>> journal_reader::load_for(const journal_page& page) {
     if (!users.empty()) {
         OVATION_CO_TRY(const auto r, co_await db_.query(sql::salts, list(users), patience));
         for (int i = 0; i < r.size(); ++i) {
-            leaf_salt salt{};
+            known_wallet made{{}, r.number(i, 2), r.number(i, 3), r.number(i, 4)};
             const auto bytes = pg::bytes_of("\\x" + r.string(i, 1));
-            std::memcpy(salt.data(), bytes.data(), std::min(bytes.size(), salt.size()));
-            salts_.emplace(r.number(i, 0), salt);
+            std::memcpy(made.salt.data(), bytes.data(), std::min(bytes.size(), made.salt.size()));
+            wallets_.emplace(r.number(i, 0), made);
         }
     }
     co_return result<void>{};
@@ -155,9 +155,9 @@ const journal_reader::known_route* journal_reader::route_of(std::int64_t id) con
     const auto at = routes_.find(id);
     return at == routes_.end() ? nullptr : &at->second;
 }
-const leaf_salt* journal_reader::salt_of(std::int64_t user) const {
-    const auto at = salts_.find(user);
-    return at == salts_.end() ? nullptr : &at->second;
+const journal_reader::known_wallet* journal_reader::wallet_of(std::int64_t user) const {
+    const auto at = wallets_.find(user);
+    return at == wallets_.end() ? nullptr : &at->second;
 }
 
 result<std::vector<tree_hash>> journal_reader::leaves(const journal_page& page, std::int64_t from) {
@@ -170,8 +170,8 @@ result<std::vector<tree_hash>> journal_reader::leaves(const journal_page& page, 
         if (gift) {
             const auto& row = page.gifts[g++];
             const auto* r = route_of(row.route);
-            const auto* salt = salt_of(row.payer);
-            out.push_back(r && salt ? leaf_of(row, r->digest, *salt) : no_leaf);
+            const auto* wallet = wallet_of(row.payer);
+            out.push_back(r && wallet ? leaf_of(row, r->digest, wallet->salt) : no_leaf);
         } else {
             out.push_back(leaf_of(page.entries[e++]));
         }

@@ -17,7 +17,7 @@ class journal_reader {
 public:
     explicit journal_reader(pg::connection& db) : db_(db) {}
     awaitable<result<journal_page>> read(std::int64_t from, std::int64_t to);
-    // Brings in the routes and wallets' salts that the page's gifts need for their leaves.
+    // Brings in the routes and wallets that the page's gifts need for their leaves.
     awaitable<result<void>> load_for(const journal_page& page);
     // The leaves of a page whose numbers have no gap; a fault names the number that is missing or there twice.
     result<std::vector<tree_hash>> leaves(const journal_page& page, std::int64_t from);
@@ -27,15 +27,19 @@ public:
         tree_hash digest{};
         std::array<std::int64_t, 7> accounts{};
     };
+    struct known_wallet {
+        leaf_salt salt{};
+        std::int64_t paid = 0, gift_only = 0, bonus = 0;  // accounts
+    };
     [[nodiscard]] const known_route* route_of(std::int64_t id) const;
-    [[nodiscard]] const leaf_salt* salt_of(std::int64_t user) const;
+    [[nodiscard]] const known_wallet* wallet_of(std::int64_t user) const;
     // A gift whose route or wallet is gone has this leaf, which no tree holds.
     static constexpr tree_hash no_leaf{};
 
 private:
     pg::connection& db_;
     std::unordered_map<std::int64_t, known_route> routes_;
-    std::unordered_map<std::int64_t, leaf_salt> salts_;
+    std::unordered_map<std::int64_t, known_wallet> wallets_;
 };
 
 // Of rows of sql::load_routes, seven for each route.

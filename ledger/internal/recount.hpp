@@ -1,0 +1,48 @@
+// The books counted again from the journal, row by row, without I/O: what `ovation ledger verify` compares with what is stored.
+#pragma once
+#include <map>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "ledger/internal/journal.hpp"
+
+namespace ovation::ledger {
+
+// Violations of one rule, and the first of them.
+struct finding {
+    std::int64_t bad = 0, looked_at = 0;
+    std::string example;
+    void count(bool good, auto&& say) {
+        ++looked_at;
+        if (!good && bad++ == 0) example = say();
+    }
+};
+
+class recount {
+public:
+    // The pages in order of seq; routes and wallets of its gifts are loaded in `journal`, kinds of accounts in `kinds`.
+    void take(const journal_page& page, const journal_reader& journal);
+
+    struct standing {
+        std::int64_t amount = 0, version = 0;
+        bool floored = false, whole_coins = false, known = false;
+    };
+    std::unordered_map<std::int64_t, standing> accounts;          // by id; flags set by the caller before `take`
+    std::unordered_map<std::int64_t, std::int64_t> spent;         // micros by user: gifts, and holds less what was released
+    std::unordered_map<std::int64_t, std::int64_t> wallet_users;  // of wallets' accounts, for holds
+    finding numbers, sums, floors, coins, splits;
+    merkle_tree tree;
+    std::map<std::int64_t, tree_hash> roots_at;                    // filled in where it is asked for
+    std::vector<std::uint64_t> keys;                               // 64 bits of each
+    // Values of `keys` that are there twice.
+    std::vector<std::uint64_t> doubled_keys();
+    static std::uint64_t short_key(const uuid& key);
+    static std::uint64_t short_key(const std::string& key);
+
+private:
+    void move(std::int64_t account, std::int64_t amount, std::int64_t seq);
+    std::int64_t next_ = 1;
+};
+
+}  // namespace ovation::ledger

@@ -1,0 +1,1 @@
+select coalesce(min(id), 0), coalesce(max(id), 0) from ledger.account

@@ -1,0 +1,1 @@
+select user_id, sum(spent)::bigint from ledger.spent group by user_id

@@ -1,0 +1,1 @@
+select account, amount, n from ledger.unsaved
