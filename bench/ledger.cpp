@@ -29,10 +29,8 @@ using clock_type = std::chrono::steady_clock;
 
 namespace {
 constexpr int senders = 10'000;
-int in_flight = 8'000;
+int in_flight = 1'000;
 constexpr int refill = 200;
-int lag = 45'000;
-bool quick = false;
 constexpr std::size_t copy_batch = 4'000;
 
 double cpu_s(const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6; }
@@ -98,7 +96,7 @@ private:
 // A writer of its own for a while; its queue is driven from the calling thread.
 class writer {
 public:
-    writer(const test::database& db, bool set_based) : queue({db.app(), set_based ? "sets" : "resident", "Asia/Shanghai", 20'000, 4'000, {.wallets_max = 100'000, .lag_ms = lag > 45'000 ? 1'000'000 : 900, .lag_gifts = lag, .set_based = set_based}}, clock, registry) {
+    writer(const test::database& db, bool set_based) : queue({db.app(), set_based ? "sets" : "resident", "Asia/Shanghai", 20'000, 4'000, {.wallets_max = 100'000, .set_based = set_based}}, clock, registry) {
         queue.start();
         for (int i = 0; i < 6'000 && !queue.knows_keys(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
@@ -263,9 +261,7 @@ int main(int argc, char** argv) {
     crypto::start();
     log::start("error");
     const double seconds = argc > 1 ? std::stod(argv[1]) : 4;
-    if (const char* w = std::getenv("WINDOW")) in_flight = std::atoi(w);
-    if (const char* w = std::getenv("LAG")) lag = std::atoi(w);
-    if (std::getenv("QUICK")) quick = true;
+    if (argc > 3) in_flight = std::stoi(argv[3]);
     const int rounds = argc > 2 ? std::stoi(argv[2]) : 3;
     const auto binary = std::filesystem::path(argv[0]).parent_path() / "ovation";
     test::database db;
@@ -298,7 +294,6 @@ int main(int argc, char** argv) {
             writer w(db, false);
             w.post(h, route, 0.5, 0);  // the wallets come in
             resident.add(w.post(h, route, seconds, 0));
-            if (quick) { resident.print("quick"); std::cout.flush(); std::_Exit(0); }
             at_1k.push_back(w.post(h, route, seconds / 2, 1'000).p99_ms);
             at_20k.push_back(w.post(h, route, seconds / 2, 20'000).p99_ms);
         }
@@ -332,7 +327,6 @@ int main(int argc, char** argv) {
         clean = checked.get();
     }
     const auto verify_s = seconds_since(started) * 1e6 / static_cast<double>(gifts);
-    std::cerr << fmt::format("resident {:.0f} p99 {:.1f} pg {:.1f} srv {:.1f}, copy {:.0f} pg {:.1f}, verify {:.1f}, 1k {:.2f} 20k {:.2f}\n", median(resident.rate), median(resident.p99), median(resident.cpu_pg), median(resident.cpu_server), median(copied.rate), median(copied.cpu_pg), verify_s, median(at_1k), median(at_20k));
     const auto wire = wire_rate(binary, db, seconds);
 
     double best = 0;

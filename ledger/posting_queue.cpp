@@ -1,7 +1,6 @@
 #include "ledger/posting_queue.hpp"
 
 #include <algorithm>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include "base/limits.hpp"
@@ -35,18 +34,21 @@ posting_queue::~posting_queue() {
     if (thread_.joinable()) thread_.join();
 }
 
+void posting_queue::spawn(awaitable<void> body, std::function<void()> ended) {
+    asio::co_spawn(context_, std::move(body), [ended = std::move(ended)](std::exception_ptr failure) {
+        ended();
+        if (!failure) return;
+        try {
+            std::rethrow_exception(failure);
+        } catch (const std::exception& e) {
+            log::error("ledger", "bug", "err={}", log::quoted(e.what()));
+        }
+    });
+}
 void posting_queue::start() {
     thread_ = std::thread([this] {
-        asio::co_spawn(context_, run(), [this](std::exception_ptr failure) {
-            finished_ = true;
-            if (!failure) return;
-            try {
-                std::rethrow_exception(failure);
-            } catch (const std::exception& e) {
-                log::error("ledger", "bug", "err={}", log::quoted(e.what()));
-            }
-        });
-        asio::co_spawn(context_, tend(), asio::detached);
+        spawn(run(), [this] { finished_ = true; });
+        spawn(tend(), [] {});
         context_.run();
     });
 }
@@ -244,7 +246,7 @@ void posting_queue::launch() {
     writer_->seal();
     flying_ = std::exchange(open_, {});
     in_flight_ = true;
-    asio::co_spawn(context_, fly(), asio::detached);
+    spawn(fly(), [] {});
 }
 awaitable<void> posting_queue::fly() {
     const auto started = clock_.steady_ms();

@@ -85,6 +85,7 @@ private:
 
     awaitable<result<outcome>> submit(ledger::command command);
     bool push(pending& p);  // takes it, unless the queue is full
+    void spawn(awaitable<void> body, std::function<void()> ended);
     awaitable<void> run();
     awaitable<bool> become_writer();
     awaitable<bool> judge_more();   // whether there was anything

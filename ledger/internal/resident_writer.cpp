@@ -93,11 +93,8 @@ awaitable<result<void>> resident_writer::read_leaves(pg::connection& db) {
             one->first = first;
             one->end = r.number(i, 2);
             one->insert_name = "insert_" + one->name;
-            one->insert_sql = fmt::format("insert into ledger.{} ({}) select u.seq, u.key, timestamptz 'epoch' + $1::bigint * interval '1 microsecond', u.payer, u.route, u.item, u.room, u.performance, "
-                                          "u.price, u.bonus, u.gift_only, u.vat, u.rights, u.singer, u.agent, u.venue, u.platform, u.promo, u.quantity from unnest($2::bigint[], $3::uuid[], $4::bigint[], "
-                                          "$5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], "
-                                          "$16::bigint[], $17::bigint[], $18::bigint[], $19::int[]) u ({})", one->name, gift_columns,
-                                          "seq, key, payer, route, item, room, performance, price, bonus, gift_only, vat, rights, singer, agent, venue, platform, promo, quantity");
+            one->insert_sql = sql::insert_gifts.sql;
+            one->insert_sql.replace(one->insert_sql.find("ledger.gift "), 12, "ledger." + one->name + " ");
             one->insert = {one->insert_name.c_str(), one->insert_sql.c_str()};
             // What comes into a leaf from now on comes through here.
             one->ready = first > seq_ && seq_ > 0;
