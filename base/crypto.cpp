@@ -61,6 +61,22 @@ std::string sha1(std::string_view bytes) {
 bool equal_constant_time(std::string_view a, std::string_view b) {
     return a.size() == b.size() && sodium_memcmp(a.data(), b.data(), a.size()) == 0;
 }
+namespace {
+struct ed25519_pair {
+    std::array<std::uint8_t, crypto_sign_PUBLICKEYBYTES> open{};
+    std::array<std::uint8_t, crypto_sign_SECRETKEYBYTES> secret{};
+    explicit ed25519_pair(const ed25519_seed& seed) { crypto_sign_seed_keypair(open.data(), secret.data(), seed.data()); }
+};
+}  // namespace
+ed25519_public ed25519_public_of(const ed25519_seed& seed) { return ed25519_pair(seed).open; }
+std::string ed25519_sign(const ed25519_seed& seed, std::string_view text) {
+    std::string out(crypto_sign_BYTES, '\0');
+    crypto_sign_detached(reinterpret_cast<unsigned char*>(out.data()), nullptr, raw(text), text.size(), ed25519_pair(seed).secret.data());
+    return out;
+}
+bool ed25519_verify(const ed25519_public& key, std::string_view text, std::string_view signature) {
+    return signature.size() == crypto_sign_BYTES && crypto_sign_verify_detached(raw(signature), raw(text), text.size(), key.data()) == 0;
+}
 std::string to_hex(std::span<const std::uint8_t> bytes) {
     std::string out(bytes.size() * 2 + 1, '\0');
     sodium_bin2hex(out.data(), out.size(), bytes.data(), bytes.size());
