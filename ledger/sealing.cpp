@@ -13,7 +13,7 @@ const pg::statement begin_snapshot{"begin_seal", "begin isolation level repeatab
 const pg::statement end_snapshot{"end_seal", "commit"};
 }  // namespace
 
-awaitable<result<checkpoint>> seal(pg::connection& db, seal_folder& folder, const seal_signer& by) {
+awaitable<result<checkpoint>> seal(pg::connection& db, seal_folder& folder, seal_signer by) {
     checkpoint last{by.name, 0, merkle_tree().root()};
     if (const auto note = folder.note()) {
         OVATION_CO_TRY(last, open_checkpoint(*note, by.verifier()));
@@ -43,7 +43,7 @@ awaitable<result<checkpoint>> seal(pg::connection& db, seal_folder& folder, cons
     co_return made;
 }
 
-awaitable<result<std::string>> prove_entry(pg::connection& db, const seal_folder& folder, const seal_verifier& key, std::int64_t seq) {
+awaitable<result<std::string>> prove_entry(pg::connection& db, const seal_folder& folder, seal_verifier key, std::int64_t seq) {
     OVATION_CO_TRY(const auto note, folder.note());
     OVATION_CO_TRY(const auto at, open_checkpoint(note, key));
     if (seq < 1 || seq > at.size) co_return invalid("seq", fmt::format("the newest checkpoint has the entries 1 to {}.", at.size));
