@@ -14,8 +14,9 @@ namespace ovation::fault_test {
 
 class caller {
 public:
-    caller(client::address to, std::chrono::milliseconds limit) : to_(std::move(to)), limit_(limit) {}
+    explicit caller(client::address to) : to_(std::move(to)) {}
     std::string token;
+    std::chrono::milliseconds limit{60'000};
 
     // Throws when no answer came: then nobody knows.
     template <class Response>
@@ -38,7 +39,7 @@ private:
         std::string head = "POST /ovation.v1." + method + " HTTP/1.1\r\nHost: " + to_.host + "\r\nContent-Type: application/proto\r\nConnect-Protocol-Version: 1\r\nContent-Length: " + std::to_string(body.size()) + "\r\n";
         if (!token.empty()) head += "Authorization: Bearer " + token + "\r\n";
         connection_->send(head + "\r\n" + body);
-        const auto until = std::chrono::steady_clock::now() + limit_;
+        const auto until = std::chrono::steady_clock::now() + limit;
         std::string got;
         const auto more = [&] {
             const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - std::chrono::steady_clock::now()).count();
@@ -76,7 +77,6 @@ private:
         return f;
     }
     client::address to_;
-    std::chrono::milliseconds limit_;
     std::optional<client::stream> connection_;
 };
 

@@ -130,7 +130,7 @@ class member {
 public:
     member(const load& what, told& into, const person& who, unsigned number) : load_(what), told_(into), who_(who), number_(number), dice_(what.seed + number), at_(number % what.servers.size()) {
         for (const auto& s : load_.servers) {
-            calls_.emplace_back(s, number % 4 == 1 ? load_.long_limit : load_.limit);
+            calls_.emplace_back(s);
             calls_.back().token = who.token;
         }
     }
@@ -146,6 +146,7 @@ private:
     std::optional<result<Response>> until_answered(const std::string& method, const Request& request, bool& unknown, bool& denied) {
         for (const auto until = std::chrono::steady_clock::now() + load_.patience; std::chrono::steady_clock::now() < until && !load_.hopeless();) {
             try {
+                calls_[at_].limit = number_ % 4 == 1 ? load_.long_limit : load_.limit;
                 auto r = calls_[at_].call<Response>(method, request);
                 if (r) return r;
                 const auto& f = r.error();
@@ -183,7 +184,7 @@ private:
                 conflict = true;
                 g.set_quantity(g.quantity() == 1 ? 10 : 1);
             }
-            if (roll(2) == 0) at_ = (at_ + 1) % calls_.size();
+            if (roll(8) == 0) at_ = (at_ + 1) % calls_.size();  // another server must say the same
         }
         const auto r = until_answered<v1::SendGiftResponse>("GiftService/SendGift", g, unknown, denied);
         if (!r) {
@@ -213,7 +214,9 @@ private:
             ++told_.refusals[why.reason];
             if (!before) told_.refused.insert(g.key());
         }
-        if (why.reason == "insufficient_coins" && load_.pack_when_dry != 0 && number_ % 4 != 0) buy();
+        if (why.reason != "insufficient_coins" || load_.pack_when_dry == 0) return;
+        if (number_ % 4 != 0) buy();
+        else std::this_thread::sleep_for(std::chrono::milliseconds(20));  // and stays dry, which is no reason to ask all the time
     }
 
     void buy() {

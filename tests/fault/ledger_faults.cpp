@@ -46,7 +46,7 @@ std::string counted(std::size_t n) {
 // One cluster, some servers on it, a recording to give to (which needs no show), and people who give.
 class site {
 public:
-    site(const options& o, const fs::path& folder, const fs::path& data, const std::string& settings) : options_(o), folder_(folder), pg(folder / "pg", data, settings) {
+    site(const options& o, const fs::path& folder, const fs::path& data, const std::string& settings, const std::vector<std::string>& more = {}) : options_(o), folder_(folder), pg(folder / "pg", data, settings, more) {
         setenv("DEV_TEST_PG", pg.folder().c_str(), 1);
         db = std::make_unique<test::database>();
     }
@@ -88,8 +88,8 @@ public:
         what.gift.set_price_version(1);
         what.seed = options_.seed;
         what.pack_when_dry = 2;
-        what.limit = 1500ms;
-        what.long_limit = 8s;
+        what.limit = 1s;
+        what.long_limit = 6s;
         what.more = [this] { return !over_; };
         what.hopeless = [this] { return hopeless_.load(); };
         crowd_ = std::make_unique<crowd>(std::move(what), said, people_);
@@ -210,6 +210,7 @@ int rounds_of(const options& o, site& s, const std::string& what, Fault fault) {
     dice d(o.seed);
     int done = 0;
     s.start_load();
+    sync();  // what was there before the load is not what is tested
     for (; done < o.rounds && s.wait_for_load(200); ++done) {
         d.pause(300);
         fault(d);
@@ -326,24 +327,33 @@ int partition(const options& o, const fs::path& folder) {
 void own_mounts() {
     if (unshare(CLONE_NEWNS) != 0 || mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) throw not_run("mounting is not permitted here");
 }
-void shell(const std::string& command) {
-    if (std::system((command + " 2>/dev/null").c_str()) != 0) throw not_run(command + " failed");
+void shell(const std::string& command, const std::string& else_say = {}) {
+    if (std::system(("{ " + command + "; } 2>/dev/null").c_str()) != 0) throw not_run(else_say.empty() ? command + " failed" : else_say);
 }
 
-// The disk has room for nothing more; then it has again.
+void mount_memory(const fs::path& at, const std::string& size) {
+    fs::create_directories(at);
+    if (mount("tmpfs", at.c_str(), "tmpfs", 0, ("size=" + size + ",mode=0777").c_str()) != 0) throw not_run("mounting a tmpfs is not permitted here");
+}
+
+// A disk has room for nothing more; then it has again. In turn the one of the rows, the one of the log (which PostgreSQL does not
+// survive), and both.
 int disk_full(const options& o, const fs::path& folder) {
-    const auto disk = folder / "disk";
-    fs::create_directories(disk);
-    if (mount("tmpfs", disk.c_str(), "tmpfs", 0, "size=400m,mode=0711") != 0) throw not_run("mounting a tmpfs is not permitted here");
-    int ends = 0;
+    const std::array<fs::path, 2> disks{folder / "rows", folder / "log"};
+    mount_memory(disks[0], "500m");
+    mount_memory(disks[1], "200m");
+    int ends = 0, next = 0;
     int code = 1;
     {
-        site s(o, folder, disk / "data", "wal_recycle = off\nmax_wal_size = 64MB\nmin_wal_size = 32MB\n");
+        // Small segments, none kept: the log needs room all the time.
+        site s(o, folder, disks[0] / "data", "wal_recycle = off\nmin_wal_size = 2MB\nmax_wal_size = 32MB\n", {"--wal-segsize=1", "--waldir=" + (disks[1] / "wal").string()});
         s.add_server();
         code = rounds_of(o, s, "full disk", [&](dice& d) {
-            {
-                std::ofstream ballast(disk / "ballast", std::ios::binary);
-                const std::string block(64 * 1024, 'x');
+            const auto kind = next++ % 3;
+            for (std::size_t i = 0; i < disks.size(); ++i) {
+                if (kind == (i == 0 ? 1 : 0)) continue;
+                std::ofstream ballast(disks[i] / "ballast", std::ios::binary);
+                const std::string block(4096, 'x');
                 while (ballast.write(block.data(), static_cast<std::streamsize>(block.size())).flush()) {
                 }
             }
@@ -354,28 +364,28 @@ int disk_full(const options& o, const fs::path& folder) {
                 return s.said.acknowledgements() == before;
             }, 60s);
             if (!felt) s.violation("the full disk was not felt");
-            d.pause(3000);
-            fs::remove(disk / "ballast");
-            std::this_thread::sleep_for(200ms);
+            d.pause(2000);
+            for (const auto& disk : disks) fs::remove(disk / "ballast");
             // It may have given up, and cannot recover before there is room.
-            if (s.pg.ended()) {
-                ++ends;
-                s.pg.start();
-            } else if (!wait_for([&] { return s.pg.ended() || PQping(s.db->owner().c_str()) == PQPING_OK; }, 60s) || s.pg.ended()) {
-                ++ends;
-                s.pg.kill9();
-                s.pg.start();
-            }
+            std::this_thread::sleep_for(200ms);
+            if (!wait_for([&] { return s.pg.ended() || PQping(s.db->owner().c_str()) == PQPING_OK; }, 60s)) s.pg.kill9();
+            if (!s.pg.ended()) return;
+            ++ends;
+            s.pg.start();
         });
+        std::ifstream log(s.pg.log());
+        int panics = 0;
+        for (std::string line; std::getline(log, line);) panics += line.find("PANIC") != std::string::npos;
+        std::cout << "PostgreSQL had panicked " << panics << " times and given up " << ends << " times" << std::endl;
     }
-    std::cout << "PostgreSQL had given up in " << ends << std::endl;
-    umount2(disk.c_str(), MNT_DETACH);
+    for (const auto& disk : disks) umount2(disk.c_str(), MNT_DETACH);
     return code;
 }
 
 // The data lies on a disk image; a copy-on-write clone of the image is what a disk holds when the power goes: all that was written
-// to it, nothing of what the kernel had yet to write. `settings` that make PostgreSQL careless must lose something.
-int power_cut(const options& o, const fs::path& folder, const std::string& careless) {
+// to it, nothing of what the kernel had yet to write. Where `must_lose`, the settings make PostgreSQL careless, and the test must see it.
+int power_cut(const options& o, const fs::path& folder, const std::string& settings, bool must_lose) {
+    shell("PATH=$PATH:/sbin:/usr/sbin command -v mkfs.xfs >/dev/null", "there is no mkfs.xfs (Debian: xfsprogs)");
     const auto outer = folder / "outer", disk = folder / "disk", cut = folder / "cut";
     for (const auto& p : {outer, disk, cut}) fs::create_directories(p);
     shell("PATH=$PATH:/sbin:/usr/sbin; truncate -s 3G '" + folder.string() + "/outer.img' && mkfs.xfs -q -m reflink=1 '" + folder.string() + "/outer.img'");
@@ -385,10 +395,10 @@ int power_cut(const options& o, const fs::path& folder, const std::string& carel
     int code = 1;
     std::size_t lost = 0, looked_at = 0;
     {
-        site s(o, folder, disk / "data", careless);
-        s.quiet_about_loss = !careless.empty();
+        site s(o, folder, disk / "data", settings);
+        s.quiet_about_loss = must_lose;
         s.add_server();
-        const auto clean = rounds_of(o, s, careless.empty() ? "power cut" : "power cut with " + careless, [&](dice&) {
+        const auto clean = rounds_of(o, s, settings.empty() ? "power cut" : "power cut with " + settings, [&](dice&) {
             std::vector<acknowledged> before;
             {
                 std::scoped_lock lock(s.said.mutex);
@@ -408,20 +418,20 @@ int power_cut(const options& o, const fs::path& folder, const std::string& carel
                 journal.read(database);
                 looked_at += before.size();
                 lost += s.check(before, journal);
-                if (careless.empty()) s.verify(database);
+                if (!must_lose) s.verify(database);
             } catch (const std::exception& e) {
                 // Nothing at all could be recovered.
-                if (careless.empty()) s.violation(e.what());
+                if (!must_lose) s.violation(e.what());
                 looked_at += before.size();
                 lost += before.size();
             }
             shell("umount '" + cut.string() + "'");
             fs::remove(outer / "cut.img");
         });
-        code = careless.empty() ? clean : lost > 0 ? 0 : 1;
+        code = !must_lose ? clean : lost > 0 ? 0 : 1;
     }
-    if (careless.empty()) std::cout << counted(looked_at) << " acknowledgements looked for behind the cuts, " << lost << " lost" << std::endl;
-    else std::cout << (lost > 0 ? "ok    " : "WRONG ") << "with " << careless << " " << counted(lost) << " of " << counted(looked_at) << " were lost: the test " << (lost > 0 ? "sees it" : "is blind") << std::endl;
+    if (!must_lose) std::cout << counted(looked_at) << " acknowledgements looked for behind the cuts, " << lost << " lost" << std::endl;
+    else std::cout << (lost > 0 ? "ok    " : "WRONG ") << "with " << settings << " " << counted(lost) << " of " << counted(looked_at) << " were lost: the test " << (lost > 0 ? "sees it" : "is blind") << std::endl;
     shell("umount '" + disk.string() + "' && umount '" + outer.string() + "'");
     return code;
 }
@@ -442,8 +452,10 @@ int run(options& o) {
                    : o.name == "takeover"        ? takeover(o, at)
                    : o.name == "partition"       ? partition(o, at)
                    : o.name == "disk_full"       ? disk_full(o, at)
-                   : o.name == "power_cut"       ? power_cut(o, at, "")
-                                                 : power_cut(o, at, "fsync = off");
+                   : o.name == "power_cut"       ? power_cut(o, at, "", false)
+                   // The writer asks for synchronous commits by itself, whatever the cluster's file says.
+                   : o.name == "power_cut_async" ? power_cut(o, at, "synchronous_commit = off", false)
+                                                 : power_cut(o, at, "fsync = off", true);
         } catch (const not_run&) {
             throw;
         } catch (const std::exception& e) {
@@ -463,7 +475,7 @@ int main(int argc, char** argv) {
     CLI::App app("faults under the ledger");
     options o;
     app.add_option("--ovation", o.binary)->required();
-    app.add_option("--case", o.name)->required()->check(CLI::IsMember({"kill9_server", "kill9_postgres", "kill9_both", "takeover", "partition", "disk_full", "power_cut", "power_cut_careless"}));
+    app.add_option("--case", o.name)->required()->check(CLI::IsMember({"kill9_server", "kill9_postgres", "kill9_both", "takeover", "partition", "disk_full", "power_cut", "power_cut_async", "power_cut_careless"}));
     app.add_option("--rounds", o.rounds)->check(CLI::Range(1, 10'000));
     app.add_option("--clients", o.clients)->check(CLI::Range(4, 500));
     app.add_option("--seed", o.seed);

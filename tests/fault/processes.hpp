@@ -106,8 +106,8 @@ class cluster {
 public:
     static constexpr const char* programs = "/usr/lib/postgresql/15/bin/";
 
-    // `data` may be a copy of another cluster's: then nothing is made.
-    cluster(fs::path folder, fs::path data, const std::string& settings) : folder_(std::move(folder)), data_(std::move(data)) {
+    // `data` may be a copy of another cluster's: then nothing is made. `more`: for initdb.
+    cluster(fs::path folder, fs::path data, const std::string& settings, const std::vector<std::string>& more = {}) : folder_(std::move(folder)), data_(std::move(data)) {
         prctl(PR_SET_CHILD_SUBREAPER, 1);  // backends whose postmaster is killed become ours to wait for
         if (getuid() == 0) {
             user_ = getpwnam("postgres");
@@ -117,12 +117,14 @@ public:
         own(folder_);
         if (!fs::exists(data_ / "PG_VERSION")) {
             own(data_.parent_path());
-            run({std::string(programs) + "initdb", "-D", data_, "-U", "owner", "-A", "trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"});
+            std::vector<std::string> words{std::string(programs) + "initdb", "-D", data_, "-U", "owner", "-A", "trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"};
+            words.insert(words.end(), more.begin(), more.end());
+            run(std::move(words));
         }
         fs::remove(data_ / "postmaster.pid");
         std::ofstream(data_ / "postgresql.conf", std::ios::app) << "listen_addresses = ''\nunix_socket_directories = '" << folder_.string()
             << "'\nunix_socket_permissions = 0700\nmax_connections = 80\nshared_buffers = 64MB\nmin_wal_size = 64MB\nmax_wal_size = 256MB\ncheckpoint_timeout = 30s\ntimezone = 'UTC'\n"
-               "fsync = on\nsynchronous_commit = on\nfull_page_writes = on\n" << settings;
+               "fsync = on\nsynchronous_commit = on\nfull_page_writes = on\n" << settings << "\n";
         start();
     }
     ~cluster() { stop(); }
