@@ -89,11 +89,14 @@ public:
         what.seed = options_.seed;
         what.pack_when_dry = 2;
         what.limit = 1s;
-        what.long_limit = 6s;
+        what.long_limit = longest_wait;
         what.more = [this] { return !over_; };
         what.hopeless = [this] { return hopeless_.load(); };
+        gift_ = what.gift;
         crowd_ = std::make_unique<crowd>(std::move(what), said, people_);
     }
+    // To the recording, with nothing else filled in.
+    [[nodiscard]] const v1::SendGiftRequest& gift() const { return gift_; }
     // So many more acknowledgements; false: the load stands still.
     bool wait_for_load(std::size_t more, std::chrono::milliseconds limit = 60s) {
         const auto from = said.acknowledgements();
@@ -175,6 +178,7 @@ private:
     const options& options_;
     fs::path folder_;
     std::vector<person> people_;
+    v1::SendGiftRequest gift_;
     std::atomic<bool> over_{false}, hopeless_{false};
     std::size_t journal_checked_ = 0, posted_ = 0;
     std::int64_t violations_ = 0;
@@ -187,6 +191,7 @@ public:
     std::vector<std::unique_ptr<server_process>> servers;
     told said;
     bool quiet_about_loss = false;
+    std::chrono::milliseconds longest_wait = 6s;  // of one client in four
 
 private:
     std::unique_ptr<crowd> crowd_;
@@ -287,6 +292,50 @@ int takeover(const options& o, const fs::path& folder) {
     return code;
 }
 
+// A command waits at a server that is not the writer; its sender asks the writer, is told that it has no coins and that nothing was
+// charged, and buys some. When the first server becomes the writer it must not charge what was refused.
+int stale_command(const options& o, const fs::path& folder) {
+    site s(o, folder, folder / "data", "");
+    s.add_server();
+    if (!wait_for([&] { return s.holder() == 0; }, 20s, 50ms)) throw std::runtime_error("server 0 did not become the writer");
+    s.add_server();
+    int asked = 0;
+    const auto code = rounds_of(o, s, "command refused by the writer while it waited elsewhere", [&](dice&) {
+        if (!wait_for([&] { return s.holder() >= 0; }, 20s, 50ms)) return s.violation("nobody holds the head");
+        auto& writer = *s.servers[static_cast<std::size_t>(s.holder())];
+        auto& other = *s.servers[static_cast<std::size_t>(1 - s.holder())];
+        const auto who = make_person(writer.where(), "late-" + std::to_string(++asked));
+        auto g = s.gift();
+        g.set_gift_id(11);
+        g.set_quantity(10);
+        g.set_key(new_key());
+        caller there(other.where()), here(writer.where());
+        there.token = here.token = who.token;
+        there.limit = 2s;
+        const auto started = steady::now();
+        std::string first = "nothing within 2 s";
+        try {
+            const auto r = there.call<v1::SendGiftResponse>("GiftService/SendGift", g);
+            first = r ? "done" : r.error().reason;
+        } catch (const std::exception&) {
+        }
+        std::cout << "the server that is not the writer said: " << first << " (" << std::chrono::duration_cast<std::chrono::milliseconds>(steady::now() - started).count() << " ms)" << std::endl;
+        const auto refused = here.call<v1::SendGiftResponse>("GiftService/SendGift", g);
+        if (refused || refused.error().reason != "insufficient_coins") return s.violation("an empty wallet was not refused");
+        {
+            std::scoped_lock lock(s.said.mutex);
+            s.said.refused.insert(g.key());
+        }
+        client::rpc buyer(writer.where());
+        buyer.token = who.token;
+        top_up(buyer, 1);
+        writer.end(SIGKILL);
+        s.wait_for_load(50, 20s);
+        writer.start();
+    });
+    return code;
+}
+
 // Server 0 reaches PostgreSQL through a proxy that fails; server 1 directly.
 int partition(const options& o, const fs::path& folder) {
     site s(o, folder, folder / "data", "");
@@ -295,8 +344,9 @@ int partition(const options& o, const fs::path& folder) {
     s.add_server(folder / "proxy");
     if (!wait_for([&] { return s.holder() == 0; }, 20s, 50ms)) throw std::runtime_error("server 0 did not become the writer");
     s.add_server();
-    std::array<int, 5> kinds{};
-    int next = static_cast<int>(o.seed % 5);
+    std::array<int, 6> kinds{};
+    int next = static_cast<int>(o.seed % kinds.size());
+    s.longest_wait = 9s;
     const auto code = rounds_of(o, s, "partition between server and PostgreSQL", [&](dice& d) {
         // Only a writer's connection is worth cutting.
         if (s.holder() != 0) {
@@ -306,7 +356,7 @@ int partition(const options& o, const fs::path& folder) {
             if (!back) return s.violation("server 0 did not become the writer again");
             s.wait_for_load(100, 20s);
         }
-        const auto kind = next++ % 5;
+        const auto kind = next++ % static_cast<int>(kinds.size());
         ++kinds[static_cast<std::size_t>(kind)];
         using mode = proxy::mode;
         switch (kind) {
@@ -314,11 +364,20 @@ int partition(const options& o, const fs::path& folder) {
             case 1: between.set(mode::hold); std::this_thread::sleep_for(5s); break;                                                      // over the lease, then all of it comes late
             case 2: between.set(mode::hold); d.pause(2000); between.set(mode::cut); d.pause(2000); break;
             case 3: between.set(mode::cut); std::this_thread::sleep_for(std::chrono::milliseconds(500 + d.roll(6000))); break;
-            default: between.set(mode::hold); d.pause(1500); break;                                                                       // shorter than the lease
+            case 4: between.set(mode::hold); d.pause(1500); break;                                                                        // shorter than the lease
+            default:  // committed, and nobody told; back for a moment, in which the writer is taken again; and away for longer than it keeps commands
+                between.set(mode::hold_answers);
+                std::this_thread::sleep_for(300ms);
+                between.set(mode::cut);
+                std::this_thread::sleep_for(300ms);
+                between.set(mode::forward);
+                std::this_thread::sleep_for(std::chrono::milliseconds(50 + d.roll(250)));
+                between.set(mode::cut);
+                std::this_thread::sleep_for(6500ms);
         }
         between.set(mode::forward);
     });
-    std::cout << "answers held back and cut " << kinds[0] << ", held over the lease " << kinds[1] << ", held and cut " << kinds[2] << ", cut " << kinds[3] << ", held shortly " << kinds[4] << std::endl;
+    std::cout << "answers held back and cut " << kinds[0] << ", held over the lease " << kinds[1] << ", held and cut " << kinds[2] << ", cut " << kinds[3] << ", held shortly " << kinds[4] << ", cut twice " << kinds[5] << std::endl;
     return code;
 }
 
@@ -450,6 +509,7 @@ int run(options& o) {
                    : o.name == "kill9_postgres"  ? kill9_postgres(o, at)
                    : o.name == "kill9_both"      ? kill9_both(o, at)
                    : o.name == "takeover"        ? takeover(o, at)
+                   : o.name == "stale_command"   ? stale_command(o, at)
                    : o.name == "partition"       ? partition(o, at)
                    : o.name == "disk_full"       ? disk_full(o, at)
                    : o.name == "power_cut"       ? power_cut(o, at, "", false)
@@ -475,7 +535,7 @@ int main(int argc, char** argv) {
     CLI::App app("faults under the ledger");
     options o;
     app.add_option("--ovation", o.binary)->required();
-    app.add_option("--case", o.name)->required()->check(CLI::IsMember({"kill9_server", "kill9_postgres", "kill9_both", "takeover", "partition", "disk_full", "power_cut", "power_cut_async", "power_cut_careless"}));
+    app.add_option("--case", o.name)->required()->check(CLI::IsMember({"kill9_server", "kill9_postgres", "kill9_both", "takeover", "stale_command", "partition", "disk_full", "power_cut", "power_cut_async", "power_cut_careless"}));
     app.add_option("--rounds", o.rounds)->check(CLI::Range(1, 10'000));
     app.add_option("--clients", o.clients)->check(CLI::Range(4, 500));
     app.add_option("--seed", o.seed);
