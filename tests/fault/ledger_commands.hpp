@@ -172,7 +172,7 @@ private:
         return s;
     }
     step top_up(std::int64_t u) {
-        const auto amount = some(roll(3) == 0 ? 2'000 : 200), fee = amount / 50;
+        const auto amount = some(roll(3) == 0 ? 3'000 : 300), fee = amount / 50;
         return entry("topup", {{"cash:sandbox", -amount - fee}, {"wallet:" + std::to_string(u), amount}, {"provider_fees", fee}}, "order:" + std::to_string(keys_));
     }
 
@@ -262,14 +262,17 @@ private:
     step move() {
         const auto amount = some(60);
         switch (roll(5)) {
-            case 0: return entry("transfer", {{wallet(), -amount}, {wallet(), amount}});
+            case 0: {
+                const auto from = wallet(), to = wallet();
+                return entry("transfer", {{from, -amount}, {from == to ? "suspense" : to, amount}});
+            }
             case 1: return entry("adjustment", {{wallet(), -amount}, {"suspense", amount}}, "case:" + std::to_string(keys_), R"({"why":"a \"case\""})");
             case 2: return entry("ticket", {{wallet(), -amount}, {"escrow:" + std::to_string(roll(3)), amount}});
             case 3: return entry("ticket", {{"escrow:" + std::to_string(roll(3)), -amount}, {"platform", amount}});
             default: {
-                // Half coins that make a whole one, and nothing.
+                // An account twice, and nothing for another.
                 const auto w = wallet();
-                return entry("adjustment", {{"suspense", -coin}, {w, coin / 2}, {w, coin / 2}, {"platform", 0}});
+                return entry("adjustment", {{"suspense", -3 * coin}, {w, coin}, {w, 2 * coin}, {"platform", 0}});
             }
         }
     }
