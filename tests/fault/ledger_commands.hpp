@@ -19,7 +19,7 @@ struct step {
 enum class order {
     kept,    // as they are sent
     doubt,   // a COMMIT may be unknown: what was refused is then judged again, after the rest of its batch, and must be refused again
-    free,    // any, and all are posted
+    free,    // any: nothing that is posted depends on another
 };
 
 class stream {
@@ -40,8 +40,9 @@ public:
     std::vector<step> wave(std::size_t size, order o, bool poison) {
         std::vector<step> out;
         closed_.clear();
+        known_.reset();
         for (int tries = 0; out.size() < size && tries < 100'000; ++tries) {
-            auto made = o == order::free ? make_free() : make(poison);
+            auto made = o != order::free ? make(poison) : poison && out.size() == size / 2 ? bad_entry() : make_free();
             if (!made) continue;
             auto& s = *made;
             if (known_) {
@@ -49,7 +50,7 @@ public:
             } else {
                 s.want = expected.judge(s.what);
                 if (o == order::doubt && !stays(s)) continue;
-                if (o == order::free && !s.want.posts()) continue;
+                if (o == order::free && !s.want.posts() && !s.want.fault) continue;
                 if (s.want.posts()) expected.post(s.what, s.want);
             }
             count(s);
@@ -332,6 +333,7 @@ private:
             }
         }
     }
+    step bad_entry() { return entry("gossip", {{"suspense", -coin}, {"platform", coin}}); }
     step bad(bool poison) {
         auto g = gift();
         auto& gc = std::get<ledger::gift_command>(g.what);
@@ -352,7 +354,7 @@ private:
             // Half a coin here, and more than there is there.
             case 12: return entry("transfer", {{wallet(), -1'000'000'000 * coin + coin / 2}, {wallet(), coin / 2}, {"suspense", 1'000'000'000 * coin - coin}});
             case 13: return entry("adjustment", {{"suspense", -amount}, {"nowhere:1", amount}});
-            default: return entry("gossip", {{"suspense", -amount}, {"platform", amount}});
+            default: return bad_entry();
         }
     }
 

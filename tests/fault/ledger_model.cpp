@@ -163,11 +163,11 @@ private:
             singer = singer == 704 ? 701 : singer + 1;
         }
         if (!o_.small_leaves) return;
-        // Sixty leaves of a few rows, then leaves as small as two batches allow.
+        // Sixty leaves of a few rows, then leaves as small as the batches on their way allow.
         leaf_rows_ = std::max<std::int64_t>(1'000, o_.commands / 300);
         owner_.ask("do $$ declare l record; begin for l in select name from ledger.gift_leaf loop execute format('drop table ledger.%I', l.name); end loop; delete from ledger.gift_leaf; "
                    "execute replace(pg_get_functiondef('ledger.make_leaf(bigint)'::regprocedure), '5000000', '" + std::to_string(leaf_rows_) + "'); "
-                   "for n in 1 .. 60 loop perform ledger.make_leaf(1 + n * 7 % 50); end loop; end $$");
+                   "for n in 1 .. 60 loop perform ledger.make_leaf(1 + n * 7 % 50); end loop; for n in 1 .. 3 loop perform ledger.make_leaf(); end loop; end $$");
     }
     void start() {
         ledger::queue_options q{db_.app(), "model", morning(o_.base_ms)};
@@ -184,6 +184,7 @@ private:
         metrics_ = std::make_unique<metrics>();
         queue_ = std::make_unique<ledger::posting_queue>(q, clock_, *metrics_);
         queue_->start();
+        ++writers_;
     }
     // The writer is gone, with all that it had not saved and all that was on its way.
     void drop(std::chrono::milliseconds patience) {
@@ -206,6 +207,7 @@ private:
         change_limits();
         const auto left = o_.commands - sent_;
         const auto kind = crash ? commands_.roll(4) : commands_.roll(12) == 0 ? 4 : 5;
+        if (getenv("T")) { static auto t0 = std::chrono::steady_clock::now(); static int last = 0; std::cerr << last << " " << std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - t0).count() << "\n"; t0 = std::chrono::steady_clock::now(); last = (int)kind; }
         const auto size = static_cast<std::size_t>(std::min(left, 1 + commands_.roll(kind == 4 ? 60 : commands_.roll(3) == 0 ? 3'000 : 800)));
         switch (kind) {
             case 0:  // between two waves
@@ -216,7 +218,7 @@ private:
                 send(commands_.wave(1, order::kept, false), order::kept, {});
                 owner_.ask("update ledger.head set writer_epoch = writer_epoch + 1");
                 send(commands_.wave(1, order::kept, false), order::kept, {});
-                send(commands_.wave(size, order::free, false), order::free, [this] { owner_.ask("update ledger.head set writer_epoch = writer_epoch + 1"); });
+                send(commands_.wave(size, order::free, commands_.roll(2) == 0), order::free, [this] { owner_.ask("update ledger.head set writer_epoch = writer_epoch + 1"); });
                 break;
             case 2:
                 send(commands_.wave(size, order::doubt, false), order::doubt, [this] {
@@ -260,14 +262,14 @@ private:
         for (int round = 0; !which.empty(); ++round) {
             auto now = std::make_shared<answers>();
             now->got.resize(wave.size());
-            const auto queue = queue_.get();
+            const auto writer = writers_;
             submit(wave, which, now);
             if (round == 0 && trouble) {
                 std::this_thread::sleep_for(std::chrono::microseconds(chance(30'000)));
                 trouble();
             }
             std::unique_lock lock(now->mutex);
-            if (queue == queue_.get() && !now->came.wait_for(lock, 60s, [&] { return now->left == 0; })) {
+            if (writer == writers_ && !now->came.wait_for(lock, 60s, [&] { return now->left == 0; })) {
                 for (const auto i : which) got[i] = now->got[i];
                 const auto first = std::ranges::find_if(which, [&](auto i) { return !got[i]; });
                 fail(wave, got, first == which.end() ? 0 : *first, "no answer within a minute");
@@ -318,7 +320,8 @@ private:
         // In any order, but without a gap.
         std::ranges::sort(seqs);
         if (seqs != wanted) fail(wave, got, 0, "the wave has other numbers");
-        for (std::size_t i = 0; i < wave.size(); ++i) renumbered_[wave[i].want.seq] = (*got[i])->seq.value;
+        for (std::size_t i = 0; i < wave.size(); ++i)
+            if (wave[i].want.posts()) renumbered_[wave[i].want.seq] = (*got[i])->seq.value;
     }
     [[noreturn]] void fail(const std::vector<step>& wave, const std::vector<answer>& got, std::size_t at, const std::string& what) const {
         std::string out = "command " + std::to_string(sent_ + static_cast<std::int64_t>(at)) + " (#" + std::to_string(at) + " of a wave of " + std::to_string(wave.size()) + "): " + what + '\n';
@@ -372,7 +375,7 @@ private:
     std::unique_ptr<ledger::posting_queue> queue_;
     std::unordered_map<std::int64_t, std::int64_t> renumbered_;
     std::int64_t leaf_rows_ = 0, sent_ = 0, checked_ = 0, verified_ = 0;
-    std::int64_t crashes_ = 0, doubts_ = 0, again_ = 0, inspected_ = 0;
+    std::int64_t writers_ = 0, crashes_ = 0, doubts_ = 0, again_ = 0, inspected_ = 0;
 };
 }  // namespace
 
