@@ -28,6 +28,7 @@ public:
     stream(std::uint64_t seed, std::int64_t users, std::int64_t base_ms) : dice_(seed), base_ms_(base_ms) {
         for (std::int64_t u = 1; u <= users; ++u) open(u);
     }
+    bool faults_apart = false;  // only in waves with poison: one fault has the set-based functions post a whole batch one by one
     books expected;
     std::map<std::string, std::int64_t> counts;
 
@@ -49,6 +50,7 @@ public:
                 s.want = *known_;
             } else {
                 s.want = expected.judge(s.what);
+                if (s.want.fault && !poison && faults_apart) continue;
                 if (o == order::doubt && !stays(s)) continue;
                 if (o == order::free && !s.want.posts() && !s.want.fault) continue;
                 if (s.want.posts()) expected.post(s.what, s.want);

@@ -103,10 +103,13 @@ struct answers {
 
 class trial {
 public:
-    explicit trial(options o) : o_(o), owner_(db_.owner()), commands_(o.seed, o.users, o.base_ms), chance_(o.seed ^ 0x9e3779b97f4a7c15) { prepare(); }
+    explicit trial(options o) : o_(o), owner_(db_.owner()), commands_(o.seed, o.users, o.base_ms), chance_(o.seed ^ 0x9e3779b97f4a7c15) {
+        commands_.faults_apart = !o.crashes;
+        prepare();
+    }
     void run() {
         start();
-        const auto crash_every = std::max<std::int64_t>(2'500, o_.commands / (40 + o_.commands / 20'000));
+        const auto crash_every = std::max<std::int64_t>(2'000, o_.commands / (28 + o_.commands / 20'000));
         for (std::int64_t next_crash = crash_every / 2; sent_ < o_.commands;) {
             const bool crash = o_.crashes && sent_ >= next_crash;
             if (crash) next_crash += crash_every;
@@ -298,7 +301,7 @@ private:
             auto w = wave[i].want;
             if (const auto at = renumbered_.find(w.seq); !w.posts() && at != renumbered_.end()) w.seq = at->second;
             const auto& a = *got[i];
-            if (o_.answers) said.push_back(w.loose ? "" : !a ? "fault" : text_of(wave[i].want.posts() || w.seq != 0 ? got[i] : answer(ledger::outcome{a->state, {}, 0, 0, 0, 0, 0})));
+            if (o_.answers) said.push_back(w.loose ? "" : !a ? "fault" : text_of(w.posts() ? got[i] : answer(ledger::outcome{a->state, a->seq, 0, 0, 0, 0, 0})));
             if (w.fault || (w.loose && !a)) {
                 if (a) fail(wave, got, i, "taken, or refused otherwise");
                 continue;
