@@ -12,7 +12,6 @@ std::uint64_t recount::short_key(const uuid& key) { return std::hash<uuid>()(key
 std::uint64_t recount::short_key(const std::string& key) { return std::hash<std::string>()(key); }
 
 void recount::move(std::int64_t account, std::int64_t amount, std::int64_t seq) {
-    if (amount == 0) return;
     auto& a = accounts[account];
     a.amount += amount;
     ++a.version;
@@ -38,14 +37,18 @@ void recount::take(const journal_page& page, const journal_reader& journal) {
             const auto* r = journal.route_of(row.route);
             const auto* w = journal.wallet_of(row.payer);
             splits.count(r && split(row.price, row.bonus, r->text.rule) == l, [&] { return fmt::format("seq {}", seq); });
+            // A gift's leg of nought is no posting; an entry's is.
+            const auto leg = [&](std::int64_t account, std::int64_t amount) {
+                if (amount != 0) move(account, amount, seq);
+            };
             if (w) {
-                move(w->bonus, -row.bonus, seq);
-                move(w->gift_only, -row.gift_only, seq);
-                move(w->paid, -(row.price - row.bonus - row.gift_only), seq);
+                leg(w->bonus, -row.bonus);
+                leg(w->gift_only, -row.gift_only);
+                leg(w->paid, -(row.price - row.bonus - row.gift_only));
             }
             if (r) {
                 const std::array<std::int64_t, 7> legs{l.vat, l.rights, l.singer, l.agent, l.venue, l.platform, l.promo};
-                for (std::size_t i = 0; i < legs.size(); ++i) move(r->accounts[i], legs[i], seq);
+                for (std::size_t i = 0; i < legs.size(); ++i) leg(r->accounts[i], legs[i]);
             }
             spent[{row.payer, day_of(row.at_us)}] += row.price;
             tree.append(r && w ? leaf_of(row, r->digest, w->salt) : journal_reader::no_leaf);
