@@ -339,14 +339,14 @@ int stale_command(const options& o, const fs::path& folder) {
 // Server 0 reaches PostgreSQL through a proxy that fails; server 1 directly.
 int partition(const options& o, const fs::path& folder) {
     site s(o, folder, folder / "data", "");
+    s.longest_wait = 3s;
     fs::create_directories(folder / "proxy");
     proxy between(folder / "proxy", s.pg.folder());
     s.add_server(folder / "proxy");
     if (!wait_for([&] { return s.holder() == 0; }, 20s, 50ms)) throw std::runtime_error("server 0 did not become the writer");
     s.add_server();
-    std::array<int, 6> kinds{};
+    std::array<int, 5> kinds{};
     int next = static_cast<int>(o.seed % kinds.size());
-    s.longest_wait = 9s;
     const auto code = rounds_of(o, s, "partition between server and PostgreSQL", [&](dice& d) {
         // Only a writer's connection is worth cutting.
         if (s.holder() != 0) {
@@ -365,20 +365,34 @@ int partition(const options& o, const fs::path& folder) {
             case 2: between.set(mode::hold); d.pause(2000); between.set(mode::cut); d.pause(2000); break;
             case 3: between.set(mode::cut); std::this_thread::sleep_for(std::chrono::milliseconds(500 + d.roll(6000))); break;
             case 4: between.set(mode::hold); d.pause(1500); break;                                                                        // shorter than the lease
-            default:  // committed, and nobody told; back for a moment, in which the writer is taken again; and away for longer than it keeps commands
-                between.set(mode::hold_answers);
-                std::this_thread::sleep_for(300ms);
-                between.set(mode::cut);
-                std::this_thread::sleep_for(300ms);
-                between.set(mode::forward);
-                std::this_thread::sleep_for(std::chrono::milliseconds(50 + d.roll(250)));
-                between.set(mode::cut);
-                std::this_thread::sleep_for(6500ms);
+            default: break;
         }
         between.set(mode::forward);
     });
-    std::cout << "answers held back and cut " << kinds[0] << ", held over the lease " << kinds[1] << ", held and cut " << kinds[2] << ", cut " << kinds[3] << ", held shortly " << kinds[4] << ", cut twice " << kinds[5] << std::endl;
+    std::cout << "answers held back and cut " << kinds[0] << ", held over the lease " << kinds[1] << ", held and cut " << kinds[2] << ", cut " << kinds[3] << ", held shortly " << kinds[4] << std::endl;
     return code;
+}
+
+// A batch is committed and nobody told; the connection comes back until the writer looks its keys up, and is then away for longer than
+// commands are kept. Whoever still waits for their answer may not hear that nothing was charged.
+int cut_twice(const options& o, const fs::path& folder) {
+    site s(o, folder, folder / "data", "");
+    fs::create_directories(folder / "proxy");
+    proxy between(folder / "proxy", s.pg.folder());
+    s.add_server(folder / "proxy");
+    s.longest_wait = 12s;
+    return rounds_of(o, s, "connection cut again while the unknown was asked for", [&](dice&) {
+        using mode = proxy::mode;
+        between.set(mode::hold_answers);
+        std::this_thread::sleep_for(200ms);
+        between.set(mode::cut);
+        std::this_thread::sleep_for(300ms);
+        between.forward_until("ledger_known_gifts");
+        std::this_thread::sleep_for(1500ms);
+        between.set(mode::cut);
+        std::this_thread::sleep_for(6s);
+        between.set(mode::forward);
+    });
 }
 
 // ---- what needs mounts, which nobody else sees and which go with this process ----
@@ -390,28 +404,42 @@ void shell(const std::string& command, const std::string& else_say = {}) {
     if (std::system(("{ " + command + "; } 2>/dev/null").c_str()) != 0) throw not_run(else_say.empty() ? command + " failed" : else_say);
 }
 
-void mount_memory(const fs::path& at, const std::string& size) {
-    fs::create_directories(at);
-    if (mount("tmpfs", at.c_str(), "tmpfs", 0, ("size=" + size + ",mode=0777").c_str()) != 0) throw not_run("mounting a tmpfs is not permitted here");
-}
+// Gone with its owner, whatever happens.
+class mounted {
+public:
+    explicit mounted(fs::path at) : at_(std::move(at)) { fs::create_directories(at_); }
+    ~mounted() { umount2(at_.c_str(), MNT_DETACH); }
+    mounted(const mounted&) = delete;
+    mounted& operator=(const mounted&) = delete;
+    void memory(const std::string& size) const {
+        // PostgreSQL's user makes its folders there.
+        if (mount("tmpfs", at_.c_str(), "tmpfs", 0, ("size=" + size + ",mode=0777").c_str()) != 0) throw not_run("mounting a tmpfs is not permitted here");
+    }
+    [[nodiscard]] bool image(const fs::path& file) const { return std::system(("mount -o loop '" + file.string() + "' '" + at_.string() + "' 2>/dev/null").c_str()) == 0; }
+    [[nodiscard]] fs::path operator/(const char* name) const { return at_ / name; }
+
+private:
+    fs::path at_;
+};
 
 // A disk has room for nothing more; then it has again. In turn the one of the rows, the one of the log (which PostgreSQL does not
 // survive), and both.
 int disk_full(const options& o, const fs::path& folder) {
-    const std::array<fs::path, 2> disks{folder / "rows", folder / "log"};
-    mount_memory(disks[0], "500m");
-    mount_memory(disks[1], "200m");
+    const mounted rows(folder / "rows"), wal(folder / "wal");
+    rows.memory("500m");
+    wal.memory("200m");
+    const std::array<fs::path, 2> ballasts{rows / "ballast", wal / "ballast"};
     int ends = 0, next = 0;
     int code = 1;
     {
         // Small segments, none kept: the log needs room all the time.
-        site s(o, folder, disks[0] / "data", "wal_recycle = off\nmin_wal_size = 2MB\nmax_wal_size = 32MB\n", {"--wal-segsize=1", "--waldir=" + (disks[1] / "wal").string()});
+        site s(o, folder, rows / "data", "wal_recycle = off\nmin_wal_size = 2MB\nmax_wal_size = 32MB\n", {"--wal-segsize=1", "--waldir=" + (wal / "wal").string()});
         s.add_server();
         code = rounds_of(o, s, "full disk", [&](dice& d) {
             const auto kind = next++ % 3;
-            for (std::size_t i = 0; i < disks.size(); ++i) {
+            for (std::size_t i = 0; i < ballasts.size(); ++i) {
                 if (kind == (i == 0 ? 1 : 0)) continue;
-                std::ofstream ballast(disks[i] / "ballast", std::ios::binary);
+                std::ofstream ballast(ballasts[i], std::ios::binary);
                 const std::string block(4096, 'x');
                 while (ballast.write(block.data(), static_cast<std::streamsize>(block.size())).flush()) {
                 }
@@ -424,7 +452,7 @@ int disk_full(const options& o, const fs::path& folder) {
             }, 60s);
             if (!felt) s.violation("the full disk was not felt");
             d.pause(2000);
-            for (const auto& disk : disks) fs::remove(disk / "ballast");
+            for (const auto& b : ballasts) fs::remove(b);
             // It may have given up, and cannot recover before there is room.
             std::this_thread::sleep_for(200ms);
             if (!wait_for([&] { return s.pg.ended() || PQping(s.db->owner().c_str()) == PQPING_OK; }, 60s)) s.pg.kill9();
@@ -437,7 +465,6 @@ int disk_full(const options& o, const fs::path& folder) {
         for (std::string line; std::getline(log, line);) panics += line.find("PANIC") != std::string::npos;
         std::cout << "PostgreSQL had panicked " << panics << " times and given up " << ends << " times" << std::endl;
     }
-    for (const auto& disk : disks) umount2(disk.c_str(), MNT_DETACH);
     return code;
 }
 
@@ -445,12 +472,12 @@ int disk_full(const options& o, const fs::path& folder) {
 // to it, nothing of what the kernel had yet to write. Where `must_lose`, the settings make PostgreSQL careless, and the test must see it.
 int power_cut(const options& o, const fs::path& folder, const std::string& settings, bool must_lose) {
     shell("PATH=$PATH:/sbin:/usr/sbin command -v mkfs.xfs >/dev/null", "there is no mkfs.xfs (Debian: xfsprogs)");
-    const auto outer = folder / "outer", disk = folder / "disk", cut = folder / "cut";
-    for (const auto& p : {outer, disk, cut}) fs::create_directories(p);
-    shell("PATH=$PATH:/sbin:/usr/sbin; truncate -s 3G '" + folder.string() + "/outer.img' && mkfs.xfs -q -m reflink=1 '" + folder.string() + "/outer.img'");
-    shell("mount -o loop '" + folder.string() + "/outer.img' '" + outer.string() + "'");
-    shell("PATH=$PATH:/sbin:/usr/sbin; truncate -s 900M '" + (outer / "disk.img").string() + "' && mkfs.ext4 -q '" + (outer / "disk.img").string() + "'");
-    shell("mount -o loop '" + (outer / "disk.img").string() + "' '" + disk.string() + "'");
+    const mounted outer(folder / "outer"), disk(folder / "disk");
+    const auto whole = folder / "outer.img", image = outer / "disk.img", clone = outer / "cut.img";
+    shell("PATH=$PATH:/sbin:/usr/sbin; truncate -s 3G '" + whole.string() + "' && mkfs.xfs -q -m reflink=1 '" + whole.string() + "'");
+    if (!outer.image(whole)) throw not_run("a loop mount of XFS is refused here");
+    shell("PATH=$PATH:/sbin:/usr/sbin; truncate -s 900M '" + image.string() + "' && mkfs.ext4 -q '" + image.string() + "'");
+    if (!disk.image(image)) throw not_run("a loop mount of ext4 is refused here");
     int code = 1;
     std::size_t lost = 0, looked_at = 0;
     {
@@ -463,13 +490,14 @@ int power_cut(const options& o, const fs::path& folder, const std::string& setti
                 std::scoped_lock lock(s.said.mutex);
                 before = s.said.acks;
             }
-            const int from = open((outer / "disk.img").c_str(), O_RDONLY | O_CLOEXEC), to = open((outer / "cut.img").c_str(), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
+            const int from = open(image.c_str(), O_RDONLY | O_CLOEXEC), to = open(clone.c_str(), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
             const bool cloned = ioctl(to, FICLONE, from) == 0;
             close(from);
             close(to);
             if (!cloned) throw not_run("the file system cannot clone");
-            shell("mount -o loop '" + (outer / "cut.img").string() + "' '" + cut.string() + "'");
+            const mounted cut(folder / "cut");
             try {
+                if (!cut.image(clone)) throw std::runtime_error("what the disk held cannot be mounted");
                 cluster recovered(folder / "cut-pg", cut / "data", "");
                 books journal;
                 auto database = s.db->owner();
@@ -484,14 +512,12 @@ int power_cut(const options& o, const fs::path& folder, const std::string& setti
                 looked_at += before.size();
                 lost += before.size();
             }
-            shell("umount '" + cut.string() + "'");
-            fs::remove(outer / "cut.img");
+            fs::remove(clone);
         });
         code = !must_lose ? clean : lost > 0 ? 0 : 1;
     }
     if (!must_lose) std::cout << counted(looked_at) << " acknowledgements looked for behind the cuts, " << lost << " lost" << std::endl;
     else std::cout << (lost > 0 ? "ok    " : "WRONG ") << "with " << settings << " " << counted(lost) << " of " << counted(looked_at) << " were lost: the test " << (lost > 0 ? "sees it" : "is blind") << std::endl;
-    shell("umount '" + disk.string() + "' && umount '" + outer.string() + "'");
     return code;
 }
 
@@ -510,6 +536,7 @@ int run(options& o) {
                    : o.name == "kill9_both"      ? kill9_both(o, at)
                    : o.name == "takeover"        ? takeover(o, at)
                    : o.name == "stale_command"   ? stale_command(o, at)
+                   : o.name == "cut_twice"       ? cut_twice(o, at)
                    : o.name == "partition"       ? partition(o, at)
                    : o.name == "disk_full"       ? disk_full(o, at)
                    : o.name == "power_cut"       ? power_cut(o, at, "", false)
@@ -535,7 +562,7 @@ int main(int argc, char** argv) {
     CLI::App app("faults under the ledger");
     options o;
     app.add_option("--ovation", o.binary)->required();
-    app.add_option("--case", o.name)->required()->check(CLI::IsMember({"kill9_server", "kill9_postgres", "kill9_both", "takeover", "stale_command", "partition", "disk_full", "power_cut", "power_cut_async", "power_cut_careless"}));
+    app.add_option("--case", o.name)->required()->check(CLI::IsMember({"kill9_server", "kill9_postgres", "kill9_both", "takeover", "stale_command", "partition", "cut_twice", "disk_full", "power_cut", "power_cut_async", "power_cut_careless"}));
     app.add_option("--rounds", o.rounds)->check(CLI::Range(1, 10'000));
     app.add_option("--clients", o.clients)->check(CLI::Range(4, 500));
     app.add_option("--seed", o.seed);

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cstring>
 #include <list>
+#include <mutex>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -35,6 +36,14 @@ public:
     proxy(const proxy&) = delete;
     proxy& operator=(const proxy&) = delete;
     void set(mode m) { mode_ = m; }
+    // Forwards until a server says this, and cuts there.
+    void forward_until(std::string word) {
+        {
+            const std::scoped_lock lock(mutex_);
+            word_ = std::move(word);
+        }
+        mode_ = mode::forward;
+    }
 
 private:
     struct way {
@@ -71,15 +80,20 @@ private:
         const auto m = mode_.load();
         return m == mode::forward || (m == mode::hold_answers && !w.answers);
     }
-    void move(pair& p, way& w) const {
+    void move(pair& p, way& w) {
         if (!flows(w)) return;
         if (w.waiting.empty()) {
             char chunk[65536];
             const auto n = recv(w.from, chunk, sizeof chunk, 0);
             if (n == 0 || (n < 0 && errno != EAGAIN)) p.broken = true;
             if (n > 0) w.waiting.assign(chunk, static_cast<std::size_t>(n));
+            const std::scoped_lock lock(mutex_);
+            if (!w.answers && !word_.empty() && w.waiting.find(word_) != std::string::npos) {
+                word_.clear();
+                mode_ = mode::cut;
+            }
         }
-        if (w.waiting.empty()) return;
+        if (w.waiting.empty() || mode_ == mode::cut) return;
         const auto n = send(w.to, w.waiting.data(), w.waiting.size(), MSG_NOSIGNAL);
         if (n < 0 && errno != EAGAIN) p.broken = true;
         if (n > 0) w.waiting.erase(0, static_cast<std::size_t>(n));
@@ -104,7 +118,8 @@ private:
         }
         for (const auto& p : pairs_) close(p.client), close(p.server);
     }
-    std::string to_;
+    std::string to_, word_;
+    std::mutex mutex_;  // guards word_
     int listener_;
     std::list<pair> pairs_;
     std::atomic<mode> mode_{mode::forward};
