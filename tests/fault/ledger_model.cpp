@@ -109,11 +109,13 @@ public:
     }
     void run() {
         start();
-        const auto crash_every = std::max<std::int64_t>(2'000, o_.commands / (28 + o_.commands / 20'000));
+        const auto crash_every = std::max<std::int64_t>(2'000, o_.commands / (18 + o_.commands / 20'000));
         for (std::int64_t next_crash = crash_every / 2; sent_ < o_.commands;) {
             const bool crash = o_.crashes && sent_ >= next_crash;
             if (crash) next_crash += crash_every;
+            const auto began = clock_.steady_ms();
             turn(crash);
+            (crash ? crashing_ms_ : waves_ms_) += clock_.steady_ms() - began;
             if (crash) inspect(false);
         }
         inspect(false);
@@ -123,7 +125,8 @@ public:
     }
     void report() const {
         std::cout << sent_ << " commands, " << commands_.expected.seq << " posted, " << commands_.expected.accounts.size() << " accounts, " << crashes_ << " crashes, " << doubts_
-                  << " answers after a doubt, " << again_ << " sent again, " << inspected_ << " inspections\n";
+                  << " answers after a doubt, " << again_ << " sent again, " << inspected_ << " inspections; seconds: waves " << waves_ms_ / 1'000 << ", with crashes "
+                  << crashing_ms_ / 1'000 << ", inspections " << inspecting_ms_ / 1'000 << '\n';
     }
     void list() const {
         for (const auto& [what, n] : commands_.counts) std::cout << "  " << what << ": " << n << '\n';
@@ -335,6 +338,7 @@ private:
     // Every account, every day's spending, and the numbers; from time to time all of `ledger verify`.
     void inspect(bool last) {
         ++inspected_;
+        const auto began = clock_.steady_ms();
         const auto& books = commands_.expected;
         std::string wrong;
         std::size_t found = 0;
@@ -364,6 +368,7 @@ private:
             if (!failed.empty()) wrong += "verify: " + failed + "\n";
             verified_ = books.seq;
         }
+        inspecting_ms_ += clock_.steady_ms() - began;
         if (!wrong.empty()) throw std::runtime_error("after command " + std::to_string(sent_) + ":\n" + wrong);
     }
 
@@ -378,6 +383,7 @@ private:
     std::unordered_map<std::int64_t, std::int64_t> renumbered_;
     std::int64_t leaf_rows_ = 0, sent_ = 0, checked_ = 0, verified_ = 0;
     std::int64_t writers_ = 0, crashes_ = 0, doubts_ = 0, again_ = 0, inspected_ = 0;
+    std::int64_t waves_ms_ = 0, crashing_ms_ = 0, inspecting_ms_ = 0;
 };
 }  // namespace
 
