@@ -109,21 +109,24 @@ public:
     }
     void run() {
         start();
-        const auto crash_every = std::max<std::int64_t>(2'000, o_.commands / (28 + o_.commands / 20'000));
+        const auto crash_every = std::max<std::int64_t>(2'000, o_.commands / (18 + o_.commands / 20'000));
         for (std::int64_t next_crash = crash_every / 2; sent_ < o_.commands;) {
             const bool crash = o_.crashes && sent_ >= next_crash;
             if (crash) next_crash += crash_every;
+            const auto began = clock_.steady_ms();
             turn(crash);
+            (crash ? crashing_ms_ : waves_ms_) += clock_.steady_ms() - began;
             if (crash) inspect(false);
         }
-        inspect(true);
+        inspect(false);
         queue_->stop(10s);
         inspect(true);
         if (const auto rows = owner_.number("select count(*) from ledger.head where checkpoint_seq = seq"); rows != 1 && !o_.set_based) throw std::runtime_error("a writer that ended in peace left rows unsaved");
     }
     void report() const {
         std::cout << sent_ << " commands, " << commands_.expected.seq << " posted, " << commands_.expected.accounts.size() << " accounts, " << crashes_ << " crashes, " << doubts_
-                  << " answers after a doubt, " << again_ << " sent again, " << inspected_ << " inspections\n";
+                  << " answers after a doubt, " << again_ << " sent again, " << inspected_ << " inspections; seconds: waves " << waves_ms_ / 1'000 << ", with crashes "
+                  << crashing_ms_ / 1'000 << ", inspections " << inspecting_ms_ / 1'000 << '\n';
     }
     void list() const {
         for (const auto& [what, n] : commands_.counts) std::cout << "  " << what << ": " << n << '\n';
@@ -210,7 +213,6 @@ private:
         change_limits();
         const auto left = o_.commands - sent_;
         const auto kind = crash ? commands_.roll(4) : commands_.roll(12) == 0 ? 4 : 5;
-        if (getenv("T")) { static auto t0 = std::chrono::steady_clock::now(); static int last = 0; std::cerr << last << " " << std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - t0).count() << "\n"; t0 = std::chrono::steady_clock::now(); last = (int)kind; }
         const auto size = static_cast<std::size_t>(std::min(left, 1 + commands_.roll(kind == 4 ? 60 : commands_.roll(3) == 0 ? 3'000 : 800)));
         switch (kind) {
             case 0:  // between two waves
@@ -336,6 +338,7 @@ private:
     // Every account, every day's spending, and the numbers; from time to time all of `ledger verify`.
     void inspect(bool last) {
         ++inspected_;
+        const auto began = clock_.steady_ms();
         const auto& books = commands_.expected;
         std::string wrong;
         std::size_t found = 0;
@@ -356,7 +359,7 @@ private:
         if (numbers[0] != std::to_string(books.seq) || numbers[1] != std::to_string(books.seq - checked_) || numbers[2] != numbers[1] || (numbers[1] != "0" && numbers[3] != numbers[0]))
             wrong += "head " + numbers[0] + ", rows since " + std::to_string(checked_) + ": " + numbers[1] + ", numbers " + numbers[2] + " up to " + numbers[3] + ", should be " + std::to_string(books.seq) + "\n";
         checked_ = books.seq;
-        if (last || books.seq > verified_ * 2) {
+        if (last || books.seq > verified_ * 3) {
             asio::io_context context(1);
             pg::connection db(context);
             std::string failed;
@@ -365,6 +368,7 @@ private:
             if (!failed.empty()) wrong += "verify: " + failed + "\n";
             verified_ = books.seq;
         }
+        inspecting_ms_ += clock_.steady_ms() - began;
         if (!wrong.empty()) throw std::runtime_error("after command " + std::to_string(sent_) + ":\n" + wrong);
     }
 
@@ -379,6 +383,7 @@ private:
     std::unordered_map<std::int64_t, std::int64_t> renumbered_;
     std::int64_t leaf_rows_ = 0, sent_ = 0, checked_ = 0, verified_ = 0;
     std::int64_t writers_ = 0, crashes_ = 0, doubts_ = 0, again_ = 0, inspected_ = 0;
+    std::int64_t waves_ms_ = 0, crashing_ms_ = 0, inspecting_ms_ = 0;
 };
 }  // namespace
 
