@@ -13,6 +13,7 @@ namespace {
 
 const pg::statement set_zone{"set_zone", "select set_config('timezone', $1, false), set_config('synchronous_commit', 'on', false), set_config('plan_cache_mode', 'force_generic_plan', false)"};
 
+fault unknown_outcome() { return unavailable("unknown_outcome", "It is not known yet whether this was paid. Ask with the same key; do not send a new gift."); }
 }  // namespace
 
 posting_queue::posting_queue(queue_options options, const clock_source& clock, metrics& registry)
@@ -129,6 +130,10 @@ std::vector<posting_queue::pending> posting_queue::take(std::size_t most) {
     depth_gauge_.set(static_cast<std::int64_t>(depth_.load()));
     return out;
 }
+void posting_queue::not_known(pending p) {
+    p.unknown = true;
+    unknown_.push_back(std::move(p));
+}
 void posting_queue::put_back(std::vector<pending> work) {
     forget_keys(work);
     std::scoped_lock lock(mutex_);
@@ -160,8 +165,7 @@ awaitable<void> posting_queue::run() {
                 put_back(std::exchange(unknown_, {}));
                 continue;
             }
-            if (!unknown_.empty() && ++lost_heads_ > 100)
-                refuse(unknown_, unavailable("unknown_outcome", "It is not known yet whether this was paid. Ask with the same key; do not send a new gift."));
+            if (!unknown_.empty() && ++lost_heads_ > 100) refuse(unknown_, unknown_outcome());
             if (stopping && unknown_.empty()) break;
             co_await sleep(std::chrono::milliseconds(200));
             continue;
@@ -233,6 +237,8 @@ awaitable<bool> posting_queue::judge_more() {
     for (const auto& p : work) commands.push_back(&p.command);
     auto judged = co_await writer_->judge(*reader_, commands);
     if (judged) {
+        // Their keys were looked up while the head was ours.
+        for (auto& p : work) p.unknown = false;
         for (auto& p : work) open_.commands.push_back(std::move(p));
         for (auto& o : *judged) open_.answers.push_back(std::move(o));
         co_return true;
@@ -285,7 +291,7 @@ awaitable<void> posting_queue::land() {
         log::warn("ledger", "commit_unknown", "size={} err={}", flown.commands.size(), log::quoted(why.in_full()));
         epoch_ = 0;
         put_back(std::move(judged.commands));
-        for (auto& p : flown.commands) unknown_.push_back(std::move(p));
+        for (auto& p : flown.commands) not_known(std::move(p));
         co_return;
     }
     writer_->undo();
@@ -326,7 +332,7 @@ awaitable<void> posting_queue::post_by_sets(std::vector<pending> work) {
     }
     if (pg::sqlstate(posted.error()).empty()) {
         epoch_ = 0;
-        for (auto& p : work) unknown_.push_back(std::move(p));
+        for (auto& p : work) not_known(std::move(p));
     } else {
         co_await post_carefully(std::move(work));
     }
@@ -350,7 +356,7 @@ awaitable<void> posting_queue::post_carefully(std::vector<pending> work) {
         log::error("ledger", "command_refused", "err={}", log::quoted(posted.error().in_full()));
         const auto state = pg::sqlstate(posted.error());
         if (state.empty()) {
-            unknown_.push_back(std::move(single.front()));
+            not_known(std::move(single.front()));
         } else if (state == "OV002") {
             epoch_ = 0;
             refuse(single, unavailable("not_the_writer", "Another server has taken over. Nothing was charged; try again in a moment."));
@@ -388,6 +394,11 @@ awaitable<bool> posting_queue::become_writer() {
             co_return false;
         }
     auto taken = co_await connection_->query(sql::take_head, pg::with(options_.holder), std::chrono::seconds(5));
+    if (taken && !taken->empty() && taken->null(0, 0)) {
+        // Who asks here is not kept waiting: the writer may have answered him meanwhile, and he may have done something else.
+        auto waiting = take(SIZE_MAX);
+        refuse(waiting, unavailable("not_the_writer", "Another server has taken over. Nothing was charged; try again in a moment."));
+    }
     if (!taken || taken->empty() || taken->null(0, 0)) {
         log::info("ledger", "waiting_for_head", "err={}", taken ? "\"another writer holds it\"" : log::quoted(taken.error().message));
         co_return false;
@@ -463,7 +474,7 @@ void posting_queue::refuse(std::vector<pending>& work, const fault& why) {
             if (const auto* g = std::get_if<gift_command>(&p.command))
                 if (auto at = keys_.find(g->key); at != keys_.end() && --at->second == 0) keys_.erase(at);
     }
-    for (auto& p : work) p.answer(why);
+    for (auto& p : work) p.answer(p.unknown ? unknown_outcome() : why);
     work.clear();
 }
 

@@ -76,6 +76,7 @@ private:
         std::function<void(result<outcome>)> answer;
         std::int64_t since_ms = 0;
         int tries = 0;
+        bool unknown = false;  // it may be committed: nobody is told that nothing was charged, until its key was looked up
     };
     // Commands with what they were judged to be.
     struct batch {
@@ -98,6 +99,7 @@ private:
     awaitable<void> tend();
     std::vector<pending> take(std::size_t most);
     void put_back(std::vector<pending> work);
+    void not_known(pending p);
     void deliver(std::vector<pending>& work, outcomes& answers);
     void refuse(std::vector<pending>& work, const fault& why);
     void forget_keys(const std::vector<pending>& work);
