@@ -369,6 +369,7 @@ int partition(const options& o, const fs::path& folder) {
         }
         between.set(mode::forward);
     });
+    s.servers.clear();  // before the way to their database goes
     std::cout << "answers held back and cut " << kinds[0] << ", held over the lease " << kinds[1] << ", held and cut " << kinds[2] << ", cut " << kinds[3] << ", held shortly " << kinds[4] << std::endl;
     return code;
 }
@@ -381,7 +382,7 @@ int cut_twice(const options& o, const fs::path& folder) {
     proxy between(folder / "proxy", s.pg.folder());
     s.add_server(folder / "proxy");
     s.longest_wait = 12s;
-    return rounds_of(o, s, "connection cut again while the unknown was asked for", [&](dice&) {
+    const auto code = rounds_of(o, s, "connection cut again while the unknown was asked for", [&](dice&) {
         using mode = proxy::mode;
         between.set(mode::hold_answers);
         std::this_thread::sleep_for(200ms);
@@ -393,6 +394,8 @@ int cut_twice(const options& o, const fs::path& folder) {
         std::this_thread::sleep_for(6s);
         between.set(mode::forward);
     });
+    s.servers.clear();
+    return code;
 }
 
 // ---- what needs mounts, which nobody else sees and which go with this process ----
