@@ -42,6 +42,13 @@ const std::vector<setting>& settings() {
         {"demo", "Lets the sandbox provider and the demo accounts exist. Never on a real installation.", false, &config::demo},
         {"load_profile", "Rate limits a thousand times as wide, for load tests only.", false, &config::load_profile},
         {"sandbox_key", "Key that signs the sandbox provider's notifications; empty: made at start.", true, &config::sandbox_key},
+        {"stripe_secret", "Secret of the Stripe endpoint /webhooks/stripe, `whsec_` included; empty: no Stripe.", true, &config::stripe_secret},
+        {"wechat_api_key", "APIv3 key of WeChat Pay, 32 bytes, for /webhooks/wechat_pay; empty: no WeChat Pay.", true, &config::wechat_api_key},
+        {"wechat_keys", "Files with the keys or certificates of the WeChat Pay platform: SERIAL=FILE, apart by commas.", false, &config::wechat_keys},
+        {"wechat_merchant", "Our mchid at WeChat Pay.", false, &config::wechat_merchant},
+        {"alipay_public_key", "File with Alipay's public key (PEM), for /webhooks/alipay; empty: no Alipay.", false, &config::alipay_public_key},
+        {"alipay_app_id", "Our app_id at Alipay.", false, &config::alipay_app_id},
+        {"alipay_seller_id", "Our seller_id at Alipay.", false, &config::alipay_seller_id},
     };
     return all;
 }

@@ -3,6 +3,9 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/sha.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
 #include <sodium.h>
 
 #include <stdexcept>
@@ -60,6 +63,66 @@ std::string sha1(std::string_view bytes) {
 }
 bool equal_constant_time(std::string_view a, std::string_view b) {
     return a.size() == b.size() && sodium_memcmp(a.data(), b.data(), a.size()) == 0;
+}
+namespace {
+template <auto Free>
+struct freed {
+    template <class T>
+    void operator()(T* p) const { Free(p); }
+};
+using key_ptr = std::unique_ptr<EVP_PKEY, freed<&EVP_PKEY_free>>;
+
+key_ptr public_key_of(std::string_view pem) {
+    const std::unique_ptr<BIO, freed<&BIO_free_all>> in(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+    if (pem.find("BEGIN CERTIFICATE") == pem.npos) return key_ptr(PEM_read_bio_PUBKEY(in.get(), nullptr, nullptr, nullptr));
+    const std::unique_ptr<X509, freed<&X509_free>> certificate(PEM_read_bio_X509(in.get(), nullptr, nullptr, nullptr));
+    return key_ptr(certificate ? X509_get_pubkey(certificate.get()) : nullptr);
+}
+}  // namespace
+bool is_rsa_key(std::string_view pem) {
+    const auto key = public_key_of(pem);
+    ERR_clear_error();
+    return key && EVP_PKEY_get_base_id(key.get()) == EVP_PKEY_RSA;
+}
+bool rsa_sha256_verify(std::string_view pem, std::string_view text, std::string_view signature) {
+    const auto key = public_key_of(pem);
+    const std::unique_ptr<EVP_MD_CTX, freed<&EVP_MD_CTX_free>> context(EVP_MD_CTX_new());
+    const bool good = key && EVP_PKEY_get_base_id(key.get()) == EVP_PKEY_RSA && EVP_DigestVerifyInit(context.get(), nullptr, EVP_sha256(), nullptr, key.get()) == 1 &&
+                      EVP_DigestVerify(context.get(), raw(signature), signature.size(), raw(text), text.size()) == 1;
+    ERR_clear_error();
+    return good;
+}
+std::optional<std::string> aes_256_gcm_open(std::string_view key, std::string_view nonce, std::string_view associated, std::string_view sealed) {
+    constexpr std::size_t tag_size = 16;
+    if (key.size() != 32 || nonce.size() != 12 || sealed.size() < tag_size) return std::nullopt;
+    const auto text = sealed.substr(0, sealed.size() - tag_size);
+    std::string tag(sealed.substr(text.size())), out(text.size(), '\0');
+    const std::unique_ptr<EVP_CIPHER_CTX, freed<&EVP_CIPHER_CTX_free>> context(EVP_CIPHER_CTX_new());
+    int n = 0;
+    const bool good = EVP_DecryptInit_ex(context.get(), EVP_aes_256_gcm(), nullptr, raw(key), raw(nonce)) == 1 &&
+                      (associated.empty() || EVP_DecryptUpdate(context.get(), nullptr, &n, raw(associated), static_cast<int>(associated.size())) == 1) &&
+                      EVP_DecryptUpdate(context.get(), reinterpret_cast<unsigned char*>(out.data()), &n, raw(text), static_cast<int>(text.size())) == 1 &&
+                      EVP_CIPHER_CTX_ctrl(context.get(), EVP_CTRL_GCM_SET_TAG, static_cast<int>(tag_size), tag.data()) == 1 &&
+                      EVP_DecryptFinal_ex(context.get(), reinterpret_cast<unsigned char*>(out.data()) + n, &n) == 1;
+    ERR_clear_error();
+    if (!good) return std::nullopt;
+    return out;
+}
+namespace {
+struct ed25519_pair {
+    std::array<std::uint8_t, crypto_sign_PUBLICKEYBYTES> open{};
+    std::array<std::uint8_t, crypto_sign_SECRETKEYBYTES> secret{};
+    explicit ed25519_pair(const ed25519_seed& seed) { crypto_sign_seed_keypair(open.data(), secret.data(), seed.data()); }
+};
+}  // namespace
+ed25519_public ed25519_public_of(const ed25519_seed& seed) { return ed25519_pair(seed).open; }
+std::string ed25519_sign(const ed25519_seed& seed, std::string_view text) {
+    std::string out(crypto_sign_BYTES, '\0');
+    crypto_sign_detached(reinterpret_cast<unsigned char*>(out.data()), nullptr, raw(text), text.size(), ed25519_pair(seed).secret.data());
+    return out;
+}
+bool ed25519_verify(const ed25519_public& key, std::string_view text, std::string_view signature) {
+    return signature.size() == crypto_sign_BYTES && crypto_sign_verify_detached(raw(signature), raw(text), text.size(), key.data()) == 0;
 }
 std::string to_hex(std::span<const std::uint8_t> bytes) {
     std::string out(bytes.size() * 2 + 1, '\0');

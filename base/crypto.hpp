@@ -20,6 +20,19 @@ sha256_digest hmac_sha256(std::string_view key, std::string_view text);
 std::string sha1(std::string_view bytes);  // 20 bytes; only for the WebSocket handshake
 bool equal_constant_time(std::string_view a, std::string_view b);
 
+// Ed25519 (RFC 8032) from a seed of 32 bytes.
+using ed25519_seed = std::array<std::uint8_t, 32>;
+using ed25519_public = std::array<std::uint8_t, 32>;
+ed25519_public ed25519_public_of(const ed25519_seed& seed);
+std::string ed25519_sign(const ed25519_seed& seed, std::string_view text);  // 64 bytes
+bool ed25519_verify(const ed25519_public& key, std::string_view text, std::string_view signature);
+
+// PKCS #1 v1.5 with SHA-256; the key as PEM, a public key or a certificate. False also where the key is none.
+bool rsa_sha256_verify(std::string_view pem, std::string_view text, std::string_view signature);
+bool is_rsa_key(std::string_view pem);
+// Key of 32 bytes, nonce of 12; the last 16 bytes of `sealed` are the tag. Nothing: it is not what was sealed.
+std::optional<std::string> aes_256_gcm_open(std::string_view key, std::string_view nonce, std::string_view associated, std::string_view sealed);
+
 std::string to_hex(std::span<const std::uint8_t> bytes);
 std::string base64(std::string_view bytes);           // padded
 std::string base64_unpadded(std::string_view bytes);

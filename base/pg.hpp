@@ -126,7 +126,7 @@ private:
     bool timed_out_ = false;
     std::uint64_t armed_ = 0;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
-    std::unordered_set<const char*> prepared_;
+    std::unordered_set<std::string> prepared_;  // names
 };
 
 // A few connections of one io_context, handed out in order of asking.

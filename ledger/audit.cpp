@@ -117,7 +117,7 @@ awaitable<result<void>> compare_rows(pg::connection& db, recount& counted, findi
             sum += stored;
             const auto at = counted.accounts.find(id);
             const auto posted = at == counted.accounts.end() ? recount::standing{} : at->second;
-            balances.count(!rows.null(i, 1) && stored == posted.amount && rows.number(i, 2) + version == posted.version, [&] { return rows.string(i, 3); });
+            balances.count(!rows.null(i, 1) && rows.boolean(i, 5) && stored == posted.amount && rows.number(i, 2) + version == posted.version, [&] { return rows.string(i, 3); });
             counted.coins.count(!rows.boolean(i, 4) || stored % 10'000 == 0, [&] { return rows.string(i, 3); });
             if (at != counted.accounts.end()) counted.accounts.erase(at);
         }
@@ -126,16 +126,21 @@ awaitable<result<void>> compare_rows(pg::connection& db, recount& counted, findi
     total.count(sum == 0, [&] { return std::to_string(static_cast<std::int64_t>(sum)); });
     OVATION_CO_TRY(const auto days, co_await db.query(sql::spent_by_user, {}, patience));
     for (int i = 0; i < days.size(); ++i) {
-        auto& posted = counted.spent[days.number(i, 0)];
-        spend.count(posted == days.number(i, 1), [&] { return "user " + days.string(i, 0); });
+        auto& posted = counted.spent[{days.number(i, 0), days.number(i, 1)}];
+        spend.count(posted == days.number(i, 2), [&] { return "user " + days.string(i, 0); });
         posted = 0;
     }
-    for (const auto& [user, left] : counted.spent) spend.count(left == 0, [&] { return fmt::format("user {}", user); });
+    for (const auto& [user, left] : counted.spent) spend.count(left == 0, [&] { return fmt::format("user {}", user.first); });
     co_return result<void>{};
 }
 }  // namespace
 
-awaitable<result<std::vector<check>>> verify(pg::connection& db) {
+awaitable<result<std::int64_t>> rebuild(pg::connection& owner) {
+    OVATION_CO_TRY(const auto r, co_await owner.query(sql::rebuild, {}, patience));
+    co_return r.number(0, 0);
+}
+
+awaitable<result<std::vector<check>>> verify(pg::connection& db, std::vector<checkpoint> seals) {
     OVATION_CO_CHECK(co_await db.query(begin_snapshot, {}, patience));
     OVATION_CO_TRY(const auto head, co_await db.query(sql::head_and_tree, {}, patience));
     // Numbers far outside were never given; they are told, not counted.
@@ -143,6 +148,10 @@ awaitable<result<std::vector<check>>> verify(pg::connection& db) {
     const auto highest = std::min(head.number(0, 1), head.number(0, 0) + margin), lowest = std::max(head.number(0, 4), 1 - margin), hashed = head.number(0, 2);
     recount counted;
     counted.roots_at[hashed] = merkle_tree().root();
+    for (const auto& s : seals) counted.roots_at[s.size] = merkle_tree().root();
+    OVATION_CO_TRY(const auto days, co_await db.query(sql::days_of_books, pg::with(head.string(0, 5)), patience));
+    counted.first_day = days.number(0, 2);
+    for (int i = 0; i < days.size(); ++i) counted.day_starts.push_back(days.number(i, 0));
     journal_reader journal(db);
     {
         // A page is counted while the next one comes.
@@ -179,6 +188,9 @@ awaitable<result<std::vector<check>>> verify(pg::connection& db) {
     out.push_back(said("spend", spend, "the days' spending equals each payer's gifts and holds, less what was released"));
     out.push_back(said("split", counted.splits, "every gift's legs follow from its rule, recomputed"));
     out.push_back(said("tree", tree, "every entry is as it was hashed when it was posted"));
+    finding sealed;
+    for (const auto& s : seals) sealed.count(s.size <= counted.tree.size() && counted.roots_at[s.size] == s.root, [&] { return fmt::format("the checkpoint of {} entries", s.size); });
+    if (!seals.empty()) out.push_back(said("seals", sealed, "the books hold what every checkpoint signed"));
     OVATION_CO_TRY(const auto names, co_await db.query(sql::verify_names, {}, patience));
     out.push_back(counted_of("names", names, "accounts are what their names say"));
     OVATION_CO_TRY(const auto holds, co_await db.query(sql::verify_holds, {}, patience));

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/cores.hpp"
+#include "ledger/seal.hpp"
 
 namespace ovation::ledger {
 
@@ -15,9 +16,11 @@ struct check {
     std::string detail;
 };
 
-// All checks in one snapshot: sums, balances, versions, floors, whole coins, gapless numbers, keys, and the split of every
-// gift recomputed from its rule.
-awaitable<result<std::vector<check>>> verify(pg::connection& db);
+// All checks in one snapshot: sums, balances, versions, floors, whole coins, gapless numbers, keys, the split of every gift
+// recomputed from its rule, the tree of entries, and the seals that are given.
+awaitable<result<std::vector<check>>> verify(pg::connection& db, std::vector<checkpoint> seals = {});
+// Every balance and day's spending again from the journal, as the owner's role. How many were not what they had to be.
+awaitable<result<std::int64_t>> rebuild(pg::connection& owner);
 // The few that are cheap enough for a page that refreshes.
 awaitable<result<std::vector<check>>> quick_checks(pg::pool& db);
 // One line a posting, in order: seq, entry kind, key, account, account version, amount, balance after; tab-separated, micros.

@@ -213,6 +213,13 @@ awaitable<void> posting_queue::rest() {
 
 awaitable<bool> posting_queue::judge_more() {
     constexpr std::size_t piece = 256;
+    if (careful_) {
+        // Alone, when nothing else is on its way.
+        if (in_flight_ || !open_.commands.empty()) co_return false;
+        careful_ = false;
+        co_await post_carefully(take(piece));
+        co_return true;
+    }
     const auto room = options_.batch_max - std::min(options_.batch_max, open_.commands.size());
     auto work = take(std::min(room, piece));
     if (work.empty()) co_return false;
@@ -231,11 +238,13 @@ awaitable<bool> posting_queue::judge_more() {
         co_return true;
     }
     log::warn("ledger", "not_judged", "size={} err={}", work.size(), log::quoted(judged.error().in_full()));
+    auto all = std::exchange(open_, {}).commands;
+    for (auto& p : work) all.push_back(std::move(p));
+    put_back(std::move(all));
     if (!pg::sqlstate(judged.error()).empty()) {
         // A question that PostgreSQL refuses: some command is not what it can be.
-        co_await post_carefully(std::move(work));
+        careful_ = true;
     } else {
-        put_back(std::move(work));
         reader_->close();
         if (!in_flight_) epoch_ = 0;
     }
@@ -325,17 +334,11 @@ awaitable<void> posting_queue::post_by_sets(std::vector<pending> work) {
 
 // Finds the command that PostgreSQL cannot take: one by one. Memory is not what the books are then, and begins anew.
 awaitable<void> posting_queue::post_carefully(std::vector<pending> work) {
-    while (in_flight_ && !landed_) co_await sleep(std::chrono::milliseconds(5));
-    if (landed_) co_await land();
-    while (in_flight_ && !landed_) co_await sleep(std::chrono::milliseconds(5));
-    if (landed_) co_await land();
-    writer_->undo();
-    put_back(std::exchange(open_, {}).commands);
     for (auto& one : work) {
         std::vector<pending> single;
         single.push_back(std::move(one));
         if (!connection_->usable()) {
-            put_back(std::move(single));
+            unknown_.push_back(std::move(single.front()));  // behind those whose outcome is unknown, in order
             continue;
         }
         const std::array<const command*, 1> commands{&single.front().command};
@@ -346,11 +349,15 @@ awaitable<void> posting_queue::post_carefully(std::vector<pending> work) {
         }
         log::error("ledger", "command_refused", "err={}", log::quoted(posted.error().in_full()));
         const auto state = pg::sqlstate(posted.error());
-        if (state.empty()) unknown_.push_back(std::move(single.front()));
-        else refuse(single, state.starts_with("53") ? unavailable("ledger_unavailable", "Gifts cannot be paid at the moment. Nothing was charged; try again later.")
+        if (state.empty()) {
+            unknown_.push_back(std::move(single.front()));
+        } else if (state == "OV002") {
+            epoch_ = 0;
+            refuse(single, unavailable("not_the_writer", "Another server has taken over. Nothing was charged; try again in a moment."));
+        } else refuse(single, state.starts_with("53") ? unavailable("ledger_unavailable", "Gifts cannot be paid at the moment. Nothing was charged; try again later.")
                                                     : internal_fault("The ledger could not take this. Nothing was charged."));
     }
-    if (!connection_->usable()) epoch_ = 0;
+    if (!connection_->usable() || epoch_ == 0) epoch_ = 0;
     else if (auto begun = co_await writer_->begin(*connection_, epoch_); !begun) epoch_ = 0;
 }
 

@@ -119,6 +119,7 @@ private:
     std::unordered_set<std::string> entries_on_the_way_;
     std::deque<pending> twins_;
     int lost_heads_ = 0;
+    bool careful_ = false;                   // PostgreSQL refused a question: the next ones go one by one
 
     mutable std::mutex mutex_;  // guards waiting_, keys_, and the two flags below it
     std::deque<pending> waiting_;

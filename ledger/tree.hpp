@@ -3,6 +3,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -34,5 +35,14 @@ private:
     std::int64_t size_ = 0;
     std::vector<tree_hash> full_;  // largest first; as many as size_ has ones
 };
+
+// Root over the leaves [from, to) of a tree; asked only for ranges that RFC 6962 makes subtrees of.
+using subtree_source = std::function<tree_hash(std::int64_t from, std::int64_t to)>;
+// RFC 6962 sections 2.1.1 and 2.1.2, hashes from the leaf upwards.
+std::vector<tree_hash> inclusion_proof(std::int64_t index, std::int64_t size, const subtree_source& hashes);
+std::vector<tree_hash> consistency_proof(std::int64_t old_size, std::int64_t size, const subtree_source& hashes);
+// RFC 9162 sections 2.1.3.2 and 2.1.4.2.
+bool proves_inclusion(const std::vector<tree_hash>& proof, const tree_hash& leaf, std::int64_t index, std::int64_t size, const tree_hash& root);
+bool proves_consistency(const std::vector<tree_hash>& proof, std::int64_t old_size, const tree_hash& old_root, std::int64_t size, const tree_hash& root);
 
 }  // namespace ovation::ledger

@@ -1,5 +1,5 @@
 -- The resident writer (ledger/resident_writer.hpp): balances in memory, their rows a checkpoint written behind, gifts inserted into
--- the hot leaf by the application's role itself, and one Merkle tree over all entries. docs/decisions/0012.
+-- the hot leaf by the application's role itself, and one Merkle tree over all entries. docs/decisions/0007.
 alter table ledger.head
   add column checkpoint_seq bigint not null default 0,                  -- every posting up to here is in the rows of balance and daily_spend
   add column time_zone text not null default 'UTC',                     -- of the days of daily_spend, as the last writer counted them

@@ -6,18 +6,13 @@
 #include <string>
 #include <string_view>
 
-#include "base/fault.hpp"
+#include "payments/provider.hpp"
 
 namespace ovation::payments::sandbox {
 
-inline constexpr std::int64_t tolerance_s = 300;  // both sides
+using payments::notification;
+using payments::tolerance_s;
 
-struct notification {
-    std::string event_id;
-    std::int64_t order = 0;
-    std::int64_t amount_minor = 0;
-    std::string currency;
-};
 struct signed_headers {
     std::string id, timestamp, signature;
 };
@@ -27,5 +22,16 @@ std::string body_of(const notification& n);
 std::string sign(std::string_view key, std::string_view id, std::string_view timestamp, std::string_view body);
 // Signature and age first, then the content.
 result<notification> read(std::string_view key, const signed_headers& headers, std::string_view body, std::int64_t now_ms);
+
+class way_to_pay final : public provider {
+public:
+    explicit way_to_pay(std::string key) : key_(std::move(key)) {}
+    [[nodiscard]] result<notification> read(const delivery& d, std::int64_t now_ms) const override {
+        return sandbox::read(key_, {std::string(d.header("webhook-id")), std::string(d.header("webhook-timestamp")), std::string(d.header("webhook-signature"))}, d.body, now_ms);
+    }
+
+private:
+    std::string key_;
+};
 
 }  // namespace ovation::payments::sandbox

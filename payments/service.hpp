@@ -17,11 +17,12 @@ struct service_parts {
     const clock_source& clock;
     std::string sandbox_key;  // empty: the sandbox does not exist
     double rate_factor = 1;
+    std::shared_ptr<const payments::providers> ways{};  // the others, by name
 };
 
 class service {
 public:
-    explicit service(service_parts parts) : p_(std::move(parts)), orders_(p_.clock, limits::top_ups_per_user.times(p_.rate_factor)) {}
+    explicit service(service_parts parts);
     void register_with(rpc_table& table, access_gate& gate);
 
     awaitable<result<v1::ListCoinPacksResponse>> list_packs(granted who, v1::ListCoinPacksRequest);
@@ -29,13 +30,15 @@ public:
     awaitable<result<v1::TopUp>> get(granted who, v1::GetTopUpRequest request);
     awaitable<result<v1::TopUp>> pay_sandbox(granted who, v1::PaySandboxOrderRequest request);
 
-    // The provider's notification as it came. ok: it may be forgotten by the provider.
-    awaitable<result<void>> notified(std::string provider, sandbox::signed_headers headers, std::string body);
+    // The provider's notification as it came; what the provider then wants to hear: it may be forgotten there.
+    awaitable<result<std::string_view>> notified(std::string name, std::function<std::string_view(const std::string&)> header, std::string body);
 
 private:
     awaitable<result<v1::TopUp>> order(order_id id);
-    awaitable<result<void>> credit(const sandbox::notification& n);
+    [[nodiscard]] const provider* way(std::string_view name) const;
+    awaitable<result<void>> credit(std::string name, notification n);
     service_parts p_;
+    std::unique_ptr<provider> sandbox_;
     rate_limiter<user_id> orders_;
 };
 

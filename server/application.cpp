@@ -21,6 +21,7 @@
 #include "server/schema.hpp"
 #include "server/sql.hpp"
 #include "server/trends.hpp"
+#include "server/ways_to_pay.hpp"
 #include "songs/rendition.hpp"
 #include "songs/service.hpp"
 
@@ -197,7 +198,7 @@ struct application::parts {
           room_service(all, hall),
           song_service(all),
           hour(all.at(0).context, clock, registry),
-          payment_service({all, queue, clock, options.demo ? options.sandbox_key : std::string(), factor()}) {
+          payment_service({all, queue, clock, options.demo ? options.sandbox_key : std::string(), factor(), std::make_shared<payments::providers>(ways_to_pay(options))}) {
         stage_routes.hall = &hall;
         stage_routes.kept = &kept;
         stage_routes.channels = &channel_service;
@@ -342,6 +343,7 @@ void application::parts::stop() {
 
 void check_settings(const config& c) {
     (void)read_words(c.words_file);
+    (void)ways_to_pay(c);
     error_code failed;
     (void)asio::ip::make_address(c.address, failed);
     if (failed) throw std::runtime_error(fmt::format("address: {} is not an IP address.", c.address));

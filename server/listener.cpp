@@ -347,8 +347,8 @@ awaitable<http_response> listener::answer(const http_request& request) {
     if (request.path.starts_with("/webhooks/")) {
         if (request.method != "POST") co_return not_allowed("POST");
         if (request.body.size() > limits::webhook_body_bytes_max) co_return plain(413, "The body is too long.\n");
-        auto done = co_await p_.payments.notified(request.path.substr(10), {std::string(request.header("webhook-id")), std::string(request.header("webhook-timestamp")), std::string(request.header("webhook-signature"))}, request.body);
-        co_return done ? plain(200, "ok\n") : error_response(done.error());
+        auto done = co_await p_.payments.notified(request.path.substr(10), [&](const std::string& name) { return request.header(name); }, request.body);
+        co_return done ? plain(200, std::string(*done)) : error_response(done.error());
     }
     if (request.method != "GET" && request.method != "HEAD") {
         // A path that is not there is not there for any verb.

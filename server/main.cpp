@@ -10,11 +10,11 @@
 #include "base/log.hpp"
 #include "gifts/boards.hpp"
 #include "identity/service.hpp"
-#include "ledger/audit.hpp"
 #include "ledger/routes.hpp"
 #include "server/application.hpp"
 #include "server/demo.hpp"
 #include "server/doctor.hpp"
+#include "server/ledger_tools.hpp"
 #include "server/schema.hpp"
 #include "server/song_tools.hpp"
 #include "server/tool.hpp"
@@ -43,32 +43,6 @@ int doctor(const config& c) {
         std::cout << fmt::format("{:<15} {:<5} {}\n", f.name, words[static_cast<int>(f.how)], f.detail);
     }
     return well ? 0 : 1;
-}
-
-int verify(const config& c) {
-    tool t(c);
-    auto held = run(t.context, [](tool& x) -> awaitable<result<std::vector<ledger::check>>> {
-        auto lease = co_await x.db.acquire();
-        if (!lease) co_return lease.error();
-        co_return co_await ledger::verify(**lease);
-    }(t));
-    bool clean = true;
-    for (const auto& one : held) {
-        clean = clean && one.ok;
-        std::cout << fmt::format("{:<9} {:<4} {:>10}  {}\n", one.name, one.ok ? "ok" : "BAD", one.count, one.detail);
-    }
-    std::cout << (clean ? "The books are clean.\n" : "The books are NOT clean. Stop taking money and look at the lines marked BAD.\n");
-    return clean ? 0 : 1;
-}
-
-int dump(const config& c) {
-    tool t(c);
-    run(t.context, [](tool& x) -> awaitable<result<std::int64_t>> {
-        auto lease = co_await x.db.acquire();
-        if (!lease) co_return lease.error();
-        co_return co_await ledger::dump(**lease, [](const std::string& line) { std::cout << line << '\n'; });
-    }(t));
-    return 0;
 }
 
 struct user_arguments {
@@ -153,7 +127,24 @@ int main(int argc, char** argv) {
     auto* check_command = with_settings(app.add_subcommand("check", "Check configuration and schema; changes nothing."));
     auto* doctor_command = with_settings(app.add_subcommand("doctor", "Look at the running installation: PostgreSQL, Redis, disk, clock. Changes nothing; exit 1 when something is BAD."));
     auto* ledger_command = app.add_subcommand("ledger", "The books.")->require_subcommand(1);
-    auto* verify_command = with_settings(ledger_command->add_subcommand("verify", "Check everything: sums, balances, numbers, keys, splits. Exit 1 when something is wrong."));
+    server::ledger_arguments books;
+    auto* verify_command = with_settings(ledger_command->add_subcommand("verify", "Check everything: sums, balances, numbers, keys, splits, the tree of entries. Exit 1 when something is wrong."));
+    verify_command->add_option("--seals", books.folder, "Folder of seals: the books must hold what each of its checkpoints signed.");
+    auto* books_export = with_settings(ledger_command->add_subcommand("export", "Write the books for hledger or beancount."));
+    books_export->add_option("--format", books.format, "hledger (default) or beancount.");
+    auto* books_rebuild = with_settings(ledger_command->add_subcommand("rebuild", "Count every balance and day's spending again from the journal, as the owner's role (--owner-database)."));
+    auto* seal_command = with_settings(ledger_command->add_subcommand("seal", "Sign a checkpoint of all entries into a folder outside the database; what was sealed stays."));
+    seal_command->add_option("folder", books.folder, "Folder of seals: a C2SP tlog-tiles log, fit to be served as it is.")->required();
+    seal_command->add_option("--signer", books.signer_file, "File with the signer's key; made when there is none.")->required();
+    seal_command->add_option("--origin", books.origin, "Name of a key that is made; stands in each checkpoint.");
+    auto* prove_command = with_settings(ledger_command->add_subcommand("prove", "Write a proof to the output: that an entry is in the newest checkpoint, or that this goes on from an older one."));
+    prove_command->add_option("folder", books.folder, "Folder of seals.")->required();
+    prove_command->add_option("entry", books.seq, "Number of the entry.");
+    prove_command->add_option("--from", books.from, "Size of an older checkpoint of the folder.");
+    auto* check_proof_command = ledger_command->add_subcommand("check", "Check a proof; needs no server and no database. Exit 1 when it does not hold.");
+    check_proof_command->add_option("file", books.file, "The proof.")->required();
+    for (auto* sub : {verify_command, prove_command, check_proof_command})
+        sub->add_option("--verifier", books.verifier, "Whose signature counts: the key that seal printed, or a file that holds it; by default `verifier` in the folder.");
     auto* dump_command = with_settings(ledger_command->add_subcommand("dump", "One line a posting: seq, kind, key, account, version, amount, balance after (micros)."));
     auto* boards_command = app.add_subcommand("boards", "Leaderboards.")->require_subcommand(1);
     auto* rebuild_command = with_settings(boards_command->add_subcommand("rebuild", "Count all boards again from the books."));
@@ -230,8 +221,13 @@ int main(int argc, char** argv) {
         }
         if (*check_command) return check(options);
         if (*doctor_command) return doctor(options);
-        if (*verify_command) return verify(options);
-        if (*dump_command) return dump(options);
+        if (*verify_command) return server::verify_books(options, books);
+        if (*dump_command) return server::dump_books(options);
+        if (*books_export) return server::export_books(options, books);
+        if (*books_rebuild) return server::rebuild_books(options);
+        if (*seal_command) return server::seal_books(options, books);
+        if (*prove_command) return server::prove(options, books);
+        if (*check_proof_command) return server::check_proof(books);
         if (*rebuild_command) {
             tool t(options);
             run(t.context, server::check_time_zone(t.db, options.time_zone));

@@ -111,9 +111,11 @@ awaitable<result<journal_page>> journal_reader::read(std::int64_t from, std::int
             row.names.emplace_back(names.substr(0, end));
             names.remove_prefix(std::min(end + 1, names.size()));
         }
-        // Rows that were made by hand may have anything.
-        row.amounts.resize(row.accounts.size());
-        row.names.resize(row.accounts.size());
+        // Rows that were made by hand may have anything; what has no partner makes the leaf another.
+        const auto legs = std::max({row.accounts.size(), row.amounts.size(), row.names.size()});
+        row.accounts.resize(legs);
+        row.amounts.resize(legs);
+        row.names.resize(legs);
     }
     if (g.broken() || e.broken()) co_return internal_fault("the journal came back cut short");
     co_return out;

@@ -12,12 +12,15 @@ std::uint64_t recount::short_key(const uuid& key) { return std::hash<uuid>()(key
 std::uint64_t recount::short_key(const std::string& key) { return std::hash<std::string>()(key); }
 
 void recount::move(std::int64_t account, std::int64_t amount, std::int64_t seq) {
-    if (amount == 0) return;
     auto& a = accounts[account];
     a.amount += amount;
     ++a.version;
     floors.count(!a.floored || a.amount >= 0, [&] { return fmt::format("account {} at seq {}", account, seq); });
     coins.count(!a.whole_coins || a.amount % micros_per_coin == 0, [&] { return fmt::format("account {} at seq {}", account, seq); });
+}
+
+std::int64_t recount::day_of(std::int64_t at_us) const {
+    return first_day + (std::ranges::upper_bound(day_starts, at_us) - day_starts.begin()) - 1;
 }
 
 void recount::take(const journal_page& page, const journal_reader& journal) {
@@ -34,16 +37,20 @@ void recount::take(const journal_page& page, const journal_reader& journal) {
             const auto* r = journal.route_of(row.route);
             const auto* w = journal.wallet_of(row.payer);
             splits.count(r && split(row.price, row.bonus, r->text.rule) == l, [&] { return fmt::format("seq {}", seq); });
+            // A gift's leg of nought is no posting; an entry's is.
+            const auto leg = [&](std::int64_t account, std::int64_t amount) {
+                if (amount != 0) move(account, amount, seq);
+            };
             if (w) {
-                move(w->bonus, -row.bonus, seq);
-                move(w->gift_only, -row.gift_only, seq);
-                move(w->paid, -(row.price - row.bonus - row.gift_only), seq);
+                leg(w->bonus, -row.bonus);
+                leg(w->gift_only, -row.gift_only);
+                leg(w->paid, -(row.price - row.bonus - row.gift_only));
             }
             if (r) {
                 const std::array<std::int64_t, 7> legs{l.vat, l.rights, l.singer, l.agent, l.venue, l.platform, l.promo};
-                for (std::size_t i = 0; i < legs.size(); ++i) move(r->accounts[i], legs[i], seq);
+                for (std::size_t i = 0; i < legs.size(); ++i) leg(r->accounts[i], legs[i]);
             }
-            spent[row.payer] += row.price;
+            spent[{row.payer, day_of(row.at_us)}] += row.price;
             tree.append(r && w ? leaf_of(row, r->digest, w->salt) : journal_reader::no_leaf);
         } else {
             const auto& row = page.entries[e++];
@@ -51,8 +58,14 @@ void recount::take(const journal_page& page, const journal_reader& journal) {
             for (std::size_t i = 0; i < row.accounts.size(); ++i) {
                 total += row.amounts[i];
                 move(row.accounts[i], row.amounts[i], seq);
-                if (row.kind != "hold" && row.kind != "release") continue;
-                if (const auto user = wallet_users.find(row.accounts[i]); user != wallet_users.end()) spent[user->second] -= row.amounts[i];
+            }
+            if (row.kind == "hold" || row.kind == "release") {
+                // A release gives back to the day of its hold.
+                auto day = day_of(row.at_us);
+                for (const auto account : row.accounts)
+                    if (!wallet_users.contains(account)) day = row.kind == "hold" ? (hold_days_[account] = day) : hold_days_.contains(account) ? hold_days_[account] : day;
+                for (std::size_t i = 0; i < row.accounts.size(); ++i)
+                    if (const auto user = wallet_users.find(row.accounts[i]); user != wallet_users.end()) spent[{user->second, day}] -= row.amounts[i];
             }
             sums.count(total == 0, [&] { return std::to_string(seq); });
             keys.push_back(short_key(row.key));

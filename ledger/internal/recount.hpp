@@ -29,7 +29,10 @@ public:
         bool floored = false, whole_coins = false, known = false;
     };
     std::unordered_map<std::int64_t, standing> accounts;          // by id; flags set by the caller before `take`
-    std::unordered_map<std::int64_t, std::int64_t> spent;         // micros by user: gifts, and holds less what was released
+    // Micros by user and day (since 1970-01-01): gifts, and holds, less what was released of the day's.
+    std::map<std::pair<std::int64_t, std::int64_t>, std::int64_t> spent;
+    std::vector<std::int64_t> day_starts;                          // microseconds, of the days from `first_day` on; set by the caller
+    std::int64_t first_day = 0;
     std::unordered_map<std::int64_t, std::int64_t> wallet_users;  // of wallets' accounts, for holds
     finding numbers, sums, floors, coins, splits;
     merkle_tree tree;
@@ -42,6 +45,8 @@ public:
 
 private:
     void move(std::int64_t account, std::int64_t amount, std::int64_t seq);
+    [[nodiscard]] std::int64_t day_of(std::int64_t at_us) const;
+    std::unordered_map<std::int64_t, std::int64_t> hold_days_;  // by the account that holds
     std::int64_t next_ = 1;
 };
 

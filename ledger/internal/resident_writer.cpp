@@ -204,7 +204,6 @@ awaitable<result<resident_writer::known>> resident_writer::look_up(pg::connectio
             e.amounts.push_back(r.number(i, 5));
         }
         OVATION_CO_CHECK(co_await load_accounts(db, batch, out));
-        OVATION_CO_CHECK(co_await open_missing(db, batch, out));
     }
     co_return out;
 }
@@ -291,16 +290,13 @@ awaitable<result<void>> resident_writer::load_accounts(pg::connection& db, std::
     }
     co_return result<void>{};
 }
-// Only for entries that will not be refused: a refused one leaves nothing behind.
-awaitable<result<void>> resident_writer::open_missing(pg::connection& db, std::span<const command* const> batch, known& what) {
+// When the entry's turn has come, and only if it will not be refused: a refused one leaves nothing behind.
+awaitable<result<void>> resident_writer::open_missing(pg::connection& db, std::span<const command* const> batch, known& what, std::size_t i) {
+    const auto& e = std::get<entry_command>(*batch[i]);
+    if (what.entries.contains(e.key) || std::ranges::find(what.facts[i].accounts, nullptr) == what.facts[i].accounts.end() || !books_.would_post(*open_, e, what.facts[i])) co_return result<void>{};
     std::vector<std::string> missing;
-    for (std::size_t i = 0; i < batch.size(); ++i) {
-        const auto* e = std::get_if<entry_command>(batch[i]);
-        if (!e || what.entries.contains(e->key) || !books_.would_post(*open_, *e, what.facts[i])) continue;
-        for (std::size_t k = 0; k < e->legs.size(); ++k)
-            if (!what.facts[i].accounts[k]) missing.push_back(e->legs[k].first);
-    }
-    if (missing.empty()) co_return result<void>{};
+    for (std::size_t k = 0; k < e.legs.size(); ++k)
+        if (!what.facts[i].accounts[k]) missing.push_back(e.legs[k].first);
     OVATION_CO_CHECK(co_await db.query(sql::open_accounts, pg::params().add_text_array(missing), limit));
     co_return co_await load_accounts(db, batch, what);
 }
@@ -382,6 +378,17 @@ awaitable<result<outcomes>> resident_writer::judge(pg::connection& reader, std::
         OVATION_CO_CHECK(co_await read_leaves(reader));
     }
     open();
+    judging_ = true;  // what is brought in stays until it is judged
+    auto judged = co_await judge_known(reader, commands);
+    judging_ = false;
+    if (!judged && open_) {
+        books_.undo(*open_);
+        open_.reset();
+    }
+    co_return judged;
+}
+
+awaitable<result<outcomes>> resident_writer::judge_known(pg::connection& reader, std::span<const command* const> commands) {
     OVATION_CO_TRY(auto known, co_await look_up(reader, commands));
     auto& to = *open_;
     outcomes out;
@@ -392,6 +399,7 @@ awaitable<result<outcomes>> resident_writer::judge(pg::connection& reader, std::
             out.emplace_back(books_.judge(to, *g, at == known.gifts.end() ? nullptr : &at->second));
         } else {
             const auto& e = std::get<entry_command>(*commands[i]);
+            OVATION_CO_CHECK(co_await open_missing(reader, commands, known, i));
             const auto at = known.entries.find(e.key);
             out.push_back(books_.judge(to, e, at == known.entries.end() ? nullptr : &at->second, known.facts[i]));
         }
@@ -441,7 +449,7 @@ awaitable<result<void>> resident_writer::commit(pg::connection& db) {
     tree_ = sealed_tree_;
     if (frontier) frontier_seq_ = last;
     seq_ = last;
-    books_.keep(p);
+    if (!judging_) books_.keep(p);
     sealed_.reset();
     saved_ms_ = clock_.steady_ms();
     if (const auto* hot = leaf_at(seq_ + 1); !hot || hot == leaves_.back().get() || seq_ + 1 == hot->first) tend_soon_ = true;

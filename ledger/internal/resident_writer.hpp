@@ -23,7 +23,7 @@ public:
     // After the head was taken, or memory is in doubt: brings the rows up to the head and begins with an empty memory.
     awaitable<result<void>> begin(pg::connection& db, std::int64_t epoch);
     // Judges commands into the open batch, in order; no key twice among the batches on their way. Reads on `reader`.
-    // A fault: nothing of these commands is in the batch.
+    // A fault: the open batch is undone, these commands and those before them.
     awaitable<result<outcomes>> judge(pg::connection& reader, std::span<const command* const> commands);
     // The open batch is closed, with unsaved rows that go along; the batch before must be committed.
     void seal();
@@ -65,7 +65,8 @@ private:
     awaitable<result<void>> load_wallets(pg::connection& db, const std::unordered_set<std::int64_t>& users);
     awaitable<result<void>> load_routes(pg::connection& db, const std::unordered_set<std::int64_t>& routes);
     awaitable<result<void>> load_accounts(pg::connection& db, std::span<const command* const> batch, known& what);
-    awaitable<result<void>> open_missing(pg::connection& db, std::span<const command* const> batch, known& what);
+    awaitable<result<void>> open_missing(pg::connection& db, std::span<const command* const> batch, known& what, std::size_t i);
+    awaitable<result<outcomes>> judge_known(pg::connection& reader, std::span<const command* const> commands);
     [[nodiscard]] std::vector<pg::request> requests_before(bool frontier) const;
     [[nodiscard]] std::vector<pg::request> requests_after() const;
     [[nodiscard]] bool may_be_known(const uuid& key) const;
@@ -82,6 +83,7 @@ private:
     std::int64_t epoch_ = 0, seq_ = 0, limits_ = 0;
     std::int64_t ahead_us_ = 0, day_ = 0, day_ends_us_ = 0, last_us_ = 0, clock_read_ms_ = 0;
     std::optional<plan> open_, sealed_;
+    bool judging_ = false;
     bool judged_ = false;                      // the sealed one holds commands, not only rows
     merkle_tree tree_, sealed_tree_, open_tree_;  // committed; and what it will be
     std::int64_t frontier_seq_ = 0;

@@ -1,1 +1,1 @@
-select user_id, sum(spent)::bigint from ledger.spent group by user_id
+select user_id, day - date '1970-01-01', spent from ledger.spent where spent <> 0

@@ -1,9 +1,5 @@
 // Many clients, replays, conflicts, wallets that run dry, and, if asked, kill -9 of the server under that load. At the end:
 // nothing acknowledged is lost, nothing is doubled, nothing is shown that is not in the books, and the books are clean.
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <atomic>
@@ -11,100 +7,22 @@
 #include <cstdio>
 #include <iostream>
 #include <map>
-#include <mutex>
 #include <random>
 #include <set>
 #include <thread>
 
-#include "base/clock.hpp"
 #include "base/crypto.hpp"
 #include "base/log.hpp"
-#include "base/uuid.hpp"
-#include "ovation/v1/auth.pb.h"
 #include "ovation/v1/channel.pb.h"
-#include "ovation/v1/payment.pb.h"
 #include "ovation/v1/room.pb.h"
-#include "server/client.hpp"
+#include "tests/fault/crowd.hpp"
+#include "tests/fault/processes.hpp"
 #include "tests/support/database.hpp"
 
 using namespace ovation;
+using namespace ovation::fault_test;
 
 namespace {
-
-class server_process {
-public:
-    server_process(std::string binary, std::string database, std::string redis) : binary_(std::move(binary)), database_(std::move(database)), redis_(std::move(redis)) { start("0"); }
-    ~server_process() { end(SIGTERM); }
-    void start(const std::string& port) {
-        int out[2];
-        if (pipe(out) != 0) throw std::runtime_error("pipe");
-        pid_ = fork();
-        if (pid_ == 0) {
-            prctl(PR_SET_PDEATHSIG, SIGKILL);
-            dup2(out[1], 1);
-            close(out[0]);
-            execl(binary_.c_str(), "ovation", "serve", "--demo", "--load-profile", "--log-level", "error", "--port", port.c_str(), "--database", database_.c_str(), "--redis", redis_.c_str(), "--web-root", "", "--sandbox-key", "storm",
-                  static_cast<char*>(nullptr));
-            _exit(127);
-        }
-        close(out[1]);
-        std::string line;
-        char c = 0;
-        while (read(out[0], &c, 1) == 1 && c != '\n') line += c;
-        close(out[0]);
-        const auto colon = line.rfind(':');
-        if (!line.starts_with("listening") || colon == std::string::npos) throw std::runtime_error("the server did not start: " + line);
-        port_ = line.substr(colon + 1);
-    }
-    void end(int with) {
-        if (pid_ <= 0) return;
-        kill(pid_, with);
-        waitpid(pid_, nullptr, 0);
-        pid_ = 0;
-    }
-    void restart() {
-        end(SIGKILL);
-        start(port_);
-    }
-    [[nodiscard]] client::address where() const { return {"127.0.0.1", port_}; }
-
-private:
-    std::string binary_, database_, redis_, port_;
-    pid_t pid_ = 0;
-};
-
-template <class T>
-T must(result<T> r, const std::string& what) {
-    if (!r) throw std::runtime_error(what + ": " + r.error().message);
-    return std::move(*r);
-}
-
-struct person {
-    std::string token;
-    std::int64_t id = 0;
-};
-person make_person(const client::address& to, const std::string& handle) {
-    client::rpc c(to);
-    v1::RegisterRequest r;
-    r.set_handle(handle);
-    r.set_display_name(handle);
-    r.set_password("storm-password");
-    auto made = must(c.call<v1::LogInResponse>("AuthService/Register", r), handle);
-    return {made.access_token(), made.user().id()};
-}
-
-struct acknowledged {
-    std::string key;
-    std::int64_t seq, coins;
-};
-
-struct storm {
-    std::mutex mutex;
-    std::vector<acknowledged> acks;
-    std::map<std::string, int> refusals;
-    std::atomic<std::int64_t> wrong{0}, unanswered{0};
-    std::atomic<bool> over{false};
-};
 
 int check(bool good, const std::string& sentence) {
     std::cout << (good ? "ok    " : "WRONG ") << sentence << '\n';
@@ -134,16 +52,9 @@ int main(int argc, char** argv) {
     const auto to = server.where();
     const auto agent = make_person(to, "storm-agent"), singer = make_person(to, "storm-singer");
     db.as_owner("update identity.users set roles = roles | 24 where subject in ('storm-agent', 'storm-singer')");
-    const auto log_in = [&](const std::string& handle) {
-        client::rpc c(to);
-        v1::LogInRequest r;
-        r.set_handle(handle);
-        r.set_password("storm-password");
-        return must(c.call<v1::LogInResponse>("AuthService/LogIn", r), handle).access_token();
-    };
     client::rpc a(to), s(to);
-    a.token = log_in("storm-agent");
-    s.token = log_in("storm-singer");
+    a.token = log_in(to, "storm-agent");
+    s.token = log_in(to, "storm-singer");
     v1::CreateChannelRequest channel;
     channel.set_name("storm");
     const auto made_channel = must(a.call<v1::Channel>("ChannelService/CreateChannel", channel), "channel");
@@ -156,33 +67,9 @@ int main(int argc, char** argv) {
     open.set_room_id(room.id());
     must(s.call<v1::Room>("RoomService/OpenShow", open), "show");
 
-    // The singer stays on stage, or the show would end 90 s after a restart.
-    storm st;
-    std::vector<person> people;
-    {
-        std::mutex m;
-        std::vector<std::thread> makers;
-        std::atomic<int> next{0};
-        for (int t = 0; t < 8; ++t)
-            makers.emplace_back([&] {
-                for (int i = next++; i < clients; i = next++) {
-                    auto p = make_person(to, "storm-" + std::to_string(i));
-                    client::rpc c(to);
-                    c.token = p.token;
-                    v1::CreateTopUpRequest order;
-                    order.set_key(uuid::make_v7(system_clock_source().now_ms()).text());
-                    order.set_pack_id(1);  // 600 coins: some run dry
-                    order.set_provider("sandbox");
-                    const auto o = must(c.call<v1::TopUp>("PaymentService/CreateTopUp", order), "order");
-                    v1::PaySandboxOrderRequest pay;
-                    pay.set_order_id(o.order_id());
-                    must(c.call<v1::TopUp>("PaymentService/PaySandboxOrder", pay), "pay");
-                    std::scoped_lock lock(m);
-                    people.push_back(std::move(p));
-                }
-            });
-        for (auto& t : makers) t.join();
-    }
+    told st;
+    std::atomic<bool> over{false};
+    const auto people = make_people(to, "storm", clients);
     db.as_owner("update identity.users set show_on_boards = true");
 
     // One listener watches the room the whole time, resuming whenever it is cut off.
@@ -209,7 +96,7 @@ int main(int argc, char** argv) {
                 std::int64_t ping_at = 0;
                 while (quiet < 3) {
                     auto got = socket.next(1'000);
-                    if (st.over && !got) ++quiet;
+                    if (over && !got) ++quiet;
                     if (const auto now = system_clock_source().steady_ms(); now > ping_at) {
                         v1::ClientFrame ping;
                         ping.mutable_ping();
@@ -236,73 +123,22 @@ int main(int argc, char** argv) {
     });
 
     std::atomic<int> budget{gifts};
-    std::vector<std::thread> crowd;
-    for (int i = 0; i < clients; ++i)
-        crowd.emplace_back([&, i] {
-            std::mt19937 dice(seed + static_cast<unsigned>(i));
-            const auto roll = [&](int most) { return std::uniform_int_distribution<int>(0, most - 1)(dice); };
-            client::rpc c(to);
-            c.token = people[static_cast<std::size_t>(i)].token;
-            std::vector<std::pair<v1::SendGiftRequest, acknowledged>> done;
-            while (budget-- > 0) {
-                v1::SendGiftRequest g;
-                g.set_room_id(room.id());
-                g.set_gift_id(11);  // 1 coin
-                g.set_quantity(roll(6) == 0 ? 66 : roll(3) == 0 ? 10 : 1);
-                g.set_price_version(1);
-                g.set_key(uuid::make_v7(system_clock_source().now_ms()).text());
-                const acknowledged* before = nullptr;
-                bool conflict = false;
-                if (const int what = roll(100); what < 22 && !done.empty()) {
-                    const auto& old = done[static_cast<std::size_t>(roll(static_cast<int>(done.size())))];
-                    g = old.first;
-                    before = &old.second;
-                    if (what >= 20) {
-                        conflict = true;
-                        g.set_quantity(g.quantity() == 1 ? 10 : 1);
-                    }
-                }
-                // An unknown outcome is resolved with the same key until it is known.
-                for (int attempt = 0;; ++attempt) {
-                    if (attempt > 400) {
-                        ++st.unanswered;
-                        break;
-                    }
-                    try {
-                        auto r = c.call<v1::SendGiftResponse>("GiftService/SendGift", g);
-                        if (r) {
-                            if (conflict) ++st.wrong;
-                            if (before && (r->entry_seq() != before->seq || r->coins() != before->coins)) ++st.wrong;
-                            if (!before) {
-                                acknowledged ack{g.key(), r->entry_seq(), r->coins()};
-                                std::scoped_lock lock(st.mutex);
-                                st.acks.push_back(ack);
-                                done.emplace_back(g, ack);
-                            }
-                            break;
-                        }
-                        if (!r.error().retryable) {
-                            if (conflict ? r.error().reason != "key_reused" : before != nullptr) ++st.wrong;
-                            std::scoped_lock lock(st.mutex);
-                            ++st.refusals[r.error().reason];
-                            break;
-                        }
-                    } catch (const std::exception&) {
-                        // the server was killed: nobody knows whether it was paid
-                    }
-                    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-                }
-            }
-        });
+    load what;
+    what.servers = {to};
+    what.gift.set_room_id(room.id());
+    what.gift.set_price_version(1);
+    what.seed = seed;
+    what.more = [&] { return budget-- > 0; };
+    crowd everybody(what, st, people);
     const auto started = std::chrono::steady_clock::now();
     for (int k = 0; k < kills && budget > 0; ++k) {
         const int until = gifts - (k + 1) * gifts / (kills + 2);
         for (int waited = 0; budget > until && waited < 24'000; ++waited) std::this_thread::sleep_for(std::chrono::milliseconds(5));
         server.restart();
     }
-    for (auto& t : crowd) t.join();
+    everybody.join();
     const auto seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
-    st.over = true;
+    over = true;
     listener.join();
 
     // What the books say.
@@ -337,7 +173,8 @@ int main(int argc, char** argv) {
     for (const auto& [reason, n] : st.refusals) std::cout << "refused " << reason << ": " << n << '\n';
     bad += check(st.acks.size() > static_cast<std::size_t>(gifts / 4), "many gifts were posted");
     bad += check(st.unanswered == 0, "every command was answered in the end");
-    bad += check(st.wrong == 0, "replays gave the first result, conflicts were refused");
+    for (const auto& [kind, example] : st.complaints) std::cout << kind << ": " << example << '\n';
+    bad += check(st.wrong == 0, "replays gave the first result, conflicts were refused, no answer contradicted another");
     bad += check(st.refusals["key_reused"] > 0 && st.refusals["insufficient_coins"] > 0, "conflicts and dry wallets did happen");
     bad += check(lost == 0, "nothing acknowledged is lost or changed: " + std::to_string(lost));
     bad += check(keys.size() == book_key.size(), "no key was posted twice");

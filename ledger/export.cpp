@@ -1,0 +1,122 @@
+#include "ledger/export.hpp"
+
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+
+#include "ledger/internal/journal.hpp"
+#include "ledger/sql.hpp"
+
+namespace ovation::ledger {
+namespace {
+constexpr auto patience = std::chrono::minutes(30);
+constexpr std::int64_t page = 50'000;
+const pg::statement begin_snapshot{"begin_export", "begin isolation level repeatable read read only"};
+const pg::statement end_snapshot{"end_export", "commit"};
+
+std::string decimal(std::int64_t micros) {
+    const auto whole = micros < 0 ? ~static_cast<std::uint64_t>(micros) + 1 : static_cast<std::uint64_t>(micros);
+    return fmt::format("{}{}.{:06}", micros < 0 ? "-" : "", whole / 1'000'000, whole % 1'000'000);
+}
+// beancount knows five roots, and parts that begin with a capital.
+std::string account_text(const std::string& name, export_format format) {
+    if (format == export_format::hledger) return name;
+    const auto colon = name.find(':');
+    const auto kind = name.substr(0, colon);
+    std::string root = "Liabilities";
+    if (kind == "bank" || kind == "cash" || kind == "receivable" || kind == "disputed") root = "Assets";
+    if (kind == "platform") root = "Income";
+    if (kind == "provider_fees" || kind == "promo") root = "Expenses";
+    if (kind == "suspense") root = "Equity";
+    std::string out = root + ":";
+    bool first = true;
+    for (const char c : kind) {
+        if (c == '_') out += '-';
+        else out += first ? static_cast<char>(std::toupper(static_cast<unsigned char>(c))) : c;
+        first = false;
+    }
+    if (colon != name.npos) {
+        out += ":X";
+        for (const char c : name.substr(colon + 1)) out += std::isalnum(static_cast<unsigned char>(c)) ? c : '-';
+    }
+    return out;
+}
+std::string quoted(std::string_view text) {
+    std::string out = "\"";
+    for (const char c : text) {
+        if (c == '"' || c == '\\') out += '\\';
+        out += c == '\n' ? ' ' : c;
+    }
+    return out + "\"";
+}
+// A payee of hledger ends where a comment begins.
+std::string plain(std::string_view text) {
+    std::string out(text);
+    std::ranges::replace_if(out, [](char c) { return c == ';' || c == '\n' || c == '|'; }, ' ');
+    return out;
+}
+
+struct days {
+    std::vector<std::pair<std::int64_t, std::string>> starts;
+    [[nodiscard]] const std::string& of(std::int64_t at_us) const {
+        auto after = std::ranges::upper_bound(starts, at_us, {}, &std::pair<std::int64_t, std::string>::first);
+        return (after == starts.begin() ? after : after - 1)->second;
+    }
+};
+}  // namespace
+
+awaitable<result<std::int64_t>> export_books(pg::connection& db, export_format format, std::string currency, std::string time_zone, std::function<void(const std::string&)> line) {
+    OVATION_CO_CHECK(co_await db.query(begin_snapshot, {}, patience));
+    OVATION_CO_TRY(const auto calendar, co_await db.query(sql::days_of_books, pg::with(time_zone), patience));
+    days when;
+    for (int i = 0; i < calendar.size(); ++i) when.starts.emplace_back(calendar.number(i, 0), calendar.string(i, 1));
+    OVATION_CO_TRY(const auto head, co_await db.query(sql::head_seq, {}, patience));
+    OVATION_CO_TRY(const auto names, co_await db.query(sql::account_names, {}, patience));
+    std::unordered_map<std::int64_t, std::string> accounts;
+    const bool bean = format == export_format::beancount;
+    const auto first_day = when.starts.empty() ? std::string("1970-01-01") : when.starts.front().second;
+    line(bean ? fmt::format("option \"operating_currency\" \"{0}\"\n{1} commodity {0}", currency, first_day) : fmt::format("commodity {} 1.000000\ndecimal-mark .", currency));
+    for (int i = 0; i < names.size(); ++i) {
+        const auto text = account_text(names.string(i, 1), format);
+        accounts[names.number(i, 0)] = text;
+        line(bean ? fmt::format("{} open {} {}", first_day, text, currency) : "account " + text);
+    }
+    const auto transaction = [&](std::int64_t seq, std::int64_t at_us, const std::string& kind, const std::string& key, const std::vector<std::pair<std::string, std::int64_t>>& legs) {
+        line(bean ? fmt::format("\n{} * {} {}\n  seq: {}", when.of(at_us), quoted(kind), quoted(key), seq) : fmt::format("\n{} * ({}) {} | {}", when.of(at_us), seq, kind, plain(key)));
+        for (const auto& [account, amount] : legs) line(fmt::format("  {}  {}", account, bean ? fmt::format("{} {}", decimal(amount), currency) : fmt::format("{} {}", currency, decimal(amount))));
+    };
+    journal_reader journal(db);
+    std::int64_t written = 0;
+    for (std::int64_t from = 1; from <= head.number(0, 0); from += page) {
+        OVATION_CO_TRY(const auto rows, co_await journal.read(from, from + page));
+        OVATION_CO_CHECK(co_await journal.load_for(rows));
+        for (std::size_t g = 0, e = 0; g < rows.gifts.size() || e < rows.entries.size(); ++written) {
+            std::vector<std::pair<std::string, std::int64_t>> legs;
+            if (e == rows.entries.size() || (g < rows.gifts.size() && rows.gifts[g].seq < rows.entries[e].seq)) {
+                const auto& gift = rows.gifts[g++];
+                const auto* r = journal.route_of(gift.route);
+                const auto* w = journal.wallet_of(gift.payer);
+                if (!r || !w) co_return internal_fault(fmt::format("entry {} has no route or wallet; run ovation ledger verify", gift.seq));
+                const auto add = [&](std::int64_t account, std::int64_t amount) {
+                    if (amount != 0) legs.emplace_back(accounts[account], amount);
+                };
+                add(w->bonus, -gift.bonus);
+                add(w->gift_only, -gift.gift_only);
+                add(w->paid, -(gift.price - gift.bonus - gift.gift_only));
+                const std::array<std::int64_t, 7> amounts{gift.legs.vat, gift.legs.rights, gift.legs.singer, gift.legs.agent, gift.legs.venue, gift.legs.platform, gift.legs.promo};
+                for (std::size_t i = 0; i < amounts.size(); ++i) add(r->accounts[i], amounts[i]);
+                transaction(gift.seq, gift.at_us, "gift", gift.key.text(), legs);
+            } else {
+                const auto& entry = rows.entries[e++];
+                for (std::size_t i = 0; i < entry.accounts.size(); ++i) legs.emplace_back(accounts[entry.accounts[i]], entry.amounts[i]);
+                // A marker moves no money, and neither program takes a transaction without postings.
+                if (legs.empty()) line(fmt::format("\n; {} {} {} {}", when.of(entry.at_us), entry.seq, entry.kind, plain(entry.key)));
+                else transaction(entry.seq, entry.at_us, entry.kind, entry.key, legs);
+            }
+        }
+    }
+    OVATION_CO_CHECK(co_await db.query(end_snapshot, {}, patience));
+    co_return written;
+}
+
+}  // namespace ovation::ledger

@@ -1,0 +1,45 @@
+// What every way to pay has in common: a notification comes as raw bytes with headers, is proven to be the provider's, and says
+// which of our orders was paid with how much. The exact schemes are those of each provider's documents (rules.md section 11).
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/fault.hpp"
+
+namespace ovation::payments {
+
+inline constexpr std::int64_t tolerance_s = 300;  // of a notification's time, both sides
+
+// As it came. Header names in small letters; an absent one is empty.
+struct delivery {
+    std::function<std::string_view(const std::string& name)> header;
+    std::string_view body;
+};
+struct notification {
+    std::string event_id;            // unique at the provider
+    std::int64_t order = 0;          // ours; 0: the event is none that moves money, and is only acknowledged
+    std::int64_t amount_minor = 0;
+    std::string currency;            // ISO 4217, capitals
+};
+
+class provider {
+public:
+    virtual ~provider() = default;
+    // Signature and age first, over the raw bytes; then the content.
+    [[nodiscard]] virtual result<notification> read(const delivery& d, std::int64_t now_ms) const = 0;
+    // What the provider wants to hear.
+    [[nodiscard]] virtual std::string_view thanks() const { return "ok\n"; }
+};
+using providers = std::map<std::string, std::unique_ptr<provider>, std::less<>>;
+
+// Seconds since 1970 within the tolerance, or the refusal.
+result<void> check_age(std::string_view unix_seconds, std::int64_t now_ms, std::string_view header);
+// "12.34" or "12" of a currency with two decimals: 1234. No sign, no exponent, no third digit.
+std::optional<std::int64_t> minor_of(std::string_view decimal);
+
+}  // namespace ovation::payments

@@ -1,0 +1,550 @@
+// What money must survive: kill -9 of the server, of PostgreSQL and of both, a writer that stops and comes back, a network that
+// fails between the two, a full disk, a power cut. Each on a PostgreSQL cluster of the test's own, under load, with replays,
+// conflicts and dry wallets; after each round what the clients were told is held against the journal.
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+
+#include <CLI/CLI.hpp>
+#include <iostream>
+#include <memory>
+
+#include <linux/fs.h>
+
+#include "base/crypto.hpp"
+#include "base/log.hpp"
+#include "ovation/v1/channel.pb.h"
+#include "ovation/v1/room.pb.h"
+#include "tests/fault/books.hpp"
+#include "tests/fault/crowd.hpp"
+#include "tests/fault/processes.hpp"
+#include "tests/fault/proxy.hpp"
+#include "tests/support/database.hpp"
+
+using namespace ovation;
+using namespace ovation::fault_test;
+
+namespace {
+
+struct options {
+    std::string binary, folder, name;
+    int rounds = 3, clients = 32;
+    unsigned seed = 0;
+    bool keep = false;
+};
+struct not_run : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+std::atomic<bool> interrupted{false};
+
+// A thousands' space makes long counts readable.
+std::string counted(std::size_t n) {
+    auto out = std::to_string(n);
+    for (auto at = static_cast<int>(out.size()) - 3; at > 0; at -= 3) out.insert(static_cast<std::size_t>(at), 1, ' ');
+    return out;
+}
+
+// One cluster, some servers on it, a recording to give to (which needs no show), and people who give.
+class site {
+public:
+    site(const options& o, const fs::path& folder, const fs::path& data, const std::string& settings, const std::vector<std::string>& more = {}) : options_(o), folder_(folder), pg(folder / "pg", data, settings, more) {
+        setenv("DEV_TEST_PG", pg.folder().c_str(), 1);
+        db = std::make_unique<test::database>();
+    }
+    ~site() { finish(false); }
+    site(const site&) = delete;
+    site& operator=(const site&) = delete;
+
+    // `through`: the folder of the socket, if not PostgreSQL's own.
+    void add_server(const std::string& through = {}) {
+        const auto name = "server" + std::to_string(servers.size());
+        auto database = db->app() + " application_name=" + name;
+        if (!through.empty()) database.replace(database.find(pg.folder().string()), pg.folder().string().size(), through);
+        servers.push_back(std::make_unique<server_process>(options_.binary, database, "", folder_ / (name + ".log")));
+    }
+    void start_load() {
+        const auto to = servers.front()->where();
+        make_person(to, "storm-agent");
+        make_person(to, "storm-singer");
+        db->as_owner("update identity.users set roles = roles | 24 where subject in ('storm-agent', 'storm-singer')");
+        client::rpc agent(to);
+        agent.token = log_in(to, "storm-agent");
+        v1::CreateChannelRequest channel;
+        channel.set_name("storm");
+        v1::CreateRoomRequest room;
+        room.set_channel_id(must(agent.call<v1::Channel>("ChannelService/CreateChannel", channel), "channel").id());
+        room.set_name("storm");
+        room.set_singer_handle("storm-singer");
+        const auto room_id = must(agent.call<v1::Room>("RoomService/CreateRoom", room), "room").id();
+        db->as_owner("insert into songs.song (content_hash, title, artist, duration_samples, source, lyrics) values ('storm', 'Storm', 'Storm', 48000, '', '[]')");
+        db->as_owner("insert into rooms.show (room_id, ended_at) values (" + std::to_string(room_id) + ", now())");
+        db->as_owner("insert into rooms.performance (show_id, singer_id, song_id, ended_at) select h.id, u.id, s.id, now() from rooms.show h, identity.users u, songs.song s where u.subject = 'storm-singer'");
+        db->as_owner("insert into rooms.recording (performance_id, token, state) select id, 'storm-storm-storm-storm', 'ready' from rooms.performance");
+        db->as_owner("insert into rooms.recording_part (recording_id, singer_id, consented_at) select r.id, p.singer_id, now() from rooms.recording r join rooms.performance p on p.id = r.performance_id");
+        people_ = make_people(to, "storm", options_.clients);
+        db->as_owner("update ledger.wallet set daily_limit = 1000000000000");
+        load what;
+        for (const auto& s : servers) what.servers.push_back(s->where());
+        what.gift.set_recording_id(db->number("select id from rooms.recording"));
+        what.gift.set_price_version(1);
+        what.seed = options_.seed;
+        what.pack_when_dry = 2;
+        what.limit = 1s;
+        what.long_limit = longest_wait;
+        what.more = [this] { return !over_; };
+        what.hopeless = [this] { return hopeless_.load(); };
+        gift_ = what.gift;
+        crowd_ = std::make_unique<crowd>(std::move(what), said, people_);
+    }
+    // To the recording, with nothing else filled in.
+    [[nodiscard]] const v1::SendGiftRequest& gift() const { return gift_; }
+    // So many more acknowledgements; false: the load stands still.
+    bool wait_for_load(std::size_t more, std::chrono::milliseconds limit = 60s) {
+        const auto from = said.acknowledgements();
+        if (wait_for([&] { return interrupted || said.acknowledgements() >= from + more; }, limit)) return !interrupted;
+        violation("the load stood still for " + std::to_string(limit.count() / 1000) + " s");
+        return false;
+    }
+    // Of server n that holds the head: n; −1: nobody does.
+    [[nodiscard]] int holder() const {
+        return static_cast<int>(db->number("select coalesce((select right(a.application_name, 1)::int from ledger.head h join pg_stat_activity a on a.pid = h.backend_pid and a.backend_start = h.backend_start), -1)"));
+    }
+    [[nodiscard]] std::int64_t epoch() const { return db->number("select writer_epoch from ledger.head"); }
+
+    // All that was told before must be in the books of `database`.
+    void check(const std::string& database, books& journal) {
+        std::vector<acknowledged> acks;
+        {
+            std::scoped_lock lock(said.mutex);
+            acks.assign(said.acks.begin() + static_cast<std::ptrdiff_t>(journal_checked_), said.acks.end());
+        }
+        journal.read(database);
+        journal_checked_ += acks.size();
+        check(acks, journal);
+        verify(database);
+    }
+    std::size_t check(const std::vector<acknowledged>& acks, const books& journal) {
+        std::size_t lost = 0;
+        for (const auto& a : acks)
+            if (!journal.has(a)) {
+                ++lost;
+                if (!quiet_about_loss) violation("acknowledged and not so in the books: " + a.key + " seq " + std::to_string(a.seq));
+            }
+        if (journal.doubled != 0) violation("a key was posted twice");
+        if (journal.backwards != 0) violation("two rows have one number");
+        if (journal.below_zero != 0) violation("a wallet was below zero");
+        std::scoped_lock lock(said.mutex);
+        for (const auto& key : said.refused)
+            if (journal.knows(key) && reported_.insert(key).second) violation("refused, and yet in the books: " + key);
+        return lost;
+    }
+    void verify(const std::string& database) {
+        const auto command = options_.binary + " ledger verify --database '" + database + "' >'" + (folder_ / "verify.out").string() + "' 2>&1";
+        if (std::system(command.c_str()) == 0) return;
+        violation("ledger verify is not clean");
+        std::ifstream in(folder_ / "verify.out");
+        std::cout << in.rdbuf();
+    }
+    void check() { check(db->owner(), journal_); }
+    void violation(const std::string& what) {
+        if (++violations_ <= 10) std::cout << "WRONG " << what << std::endl;
+    }
+    // The last answers, and the whole journal once more from its beginning.
+    int finish(bool well) {
+        if (!crowd_) return 1;
+        over_ = true;
+        if (!well) hopeless_ = true;
+        crowd_->join();
+        crowd_.reset();
+        if (!well) return 1;
+        books whole;
+        journal_checked_ = 0;
+        check(db->owner(), whole);
+        posted_ = whole.size();
+        if (said.unanswered != 0) violation(std::to_string(said.unanswered) + " commands were never answered");
+        for (const auto& [kind, example] : said.complaints) violation(kind + ": " + example);
+        if (said.refusals["key_reused"] == 0 || said.replays == 0) violation("no replay or no conflict happened");
+        return violations_ == 0 ? 0 : 1;
+    }
+    void print(int rounds, const std::string& what) {
+        std::cout << rounds << " × " << what << ": " << counted(said.acks.size()) << " acknowledged, " << violations_ + std::max<std::int64_t>(said.wrong - static_cast<std::int64_t>(said.complaints.size()), 0) << " violations (seed " << options_.seed << "; "
+                  << counted(posted_) << " postings, " << counted(static_cast<std::size_t>(said.replays.load())) << " replays";
+        for (const auto& [reason, n] : said.refusals) std::cout << ", " << n << " " << reason;
+        std::cout << "; asked again after";
+        for (const auto& [reason, n] : said.retries) std::cout << " " << reason << " " << n;
+        std::cout << ")" << std::endl;
+    }
+
+private:
+    const options& options_;
+    fs::path folder_;
+    std::vector<person> people_;
+    v1::SendGiftRequest gift_;
+    std::atomic<bool> over_{false}, hopeless_{false};
+    std::size_t journal_checked_ = 0, posted_ = 0;
+    std::int64_t violations_ = 0;
+    std::set<std::string> reported_;
+    books journal_;
+
+public:
+    cluster pg;
+    std::unique_ptr<test::database> db;
+    std::vector<std::unique_ptr<server_process>> servers;
+    told said;
+    bool quiet_about_loss = false;
+    std::chrono::milliseconds longest_wait = 6s;  // of one client in four
+
+private:
+    std::unique_ptr<crowd> crowd_;
+};
+
+class dice {
+public:
+    explicit dice(unsigned seed) : random_(seed) {}
+    int roll(int most) { return std::uniform_int_distribution<int>(0, most - 1)(random_); }
+    void pause(int most_ms) { std::this_thread::sleep_for(std::chrono::milliseconds(roll(most_ms + 1))); }
+
+private:
+    std::mt19937 random_;
+};
+
+// ---- the cases ----
+
+// One fault a round, each under load that has come back from the one before.
+template <class Fault>
+int rounds_of(const options& o, site& s, const std::string& what, Fault fault) {
+    dice d(o.seed);
+    int done = 0;
+    s.start_load();
+    sync();  // what was there before the load is not what is tested
+    for (; done < o.rounds && s.wait_for_load(200); ++done) {
+        d.pause(300);
+        fault(d);
+        s.check();
+    }
+    s.wait_for_load(100);
+    const auto code = s.finish(true);
+    s.print(done, what);
+    return interrupted ? 1 : code;
+}
+
+int kill9_server(const options& o, const fs::path& folder) {
+    site s(o, folder, folder / "data", "");
+    s.add_server();
+    return rounds_of(o, s, "kill -9 of the server", [&](dice&) { s.servers[0]->restart(); });
+}
+
+void kill_postgres(site& s, dice& d) {
+    s.pg.kill9();
+    d.pause(500);
+    s.pg.start();
+    // Once more, while the server comes back to it; and then away for longer than anybody waits.
+    if (d.roll(3) != 0) return;
+    d.pause(700);
+    s.pg.kill9();
+    if (d.roll(2) == 0) std::this_thread::sleep_for(6s);
+    s.pg.start();
+}
+int kill9_postgres(const options& o, const fs::path& folder) {
+    site s(o, folder, folder / "data", "");
+    s.add_server();
+    return rounds_of(o, s, "kill -9 of PostgreSQL", [&](dice& d) { kill_postgres(s, d); });
+}
+
+int kill9_both(const options& o, const fs::path& folder) {
+    site s(o, folder, folder / "data", "");
+    s.add_server();
+    return rounds_of(o, s, "kill -9 of both at once", [&](dice& d) {
+        const bool server_first = d.roll(2) == 0;
+        if (server_first) s.servers[0]->end(SIGKILL);
+        s.pg.kill9();
+        if (!server_first) s.servers[0]->end(SIGKILL);
+        d.pause(300);
+        s.pg.start();
+        s.servers[0]->start();
+    });
+}
+
+// The holder is frozen; the other server takes the writer over when the lease is over; the first comes back and must find itself fenced.
+int takeover(const options& o, const fs::path& folder) {
+    site s(o, folder, folder / "data", "");
+    s.add_server();
+    s.add_server();
+    std::int64_t longest = 0;
+    const auto code = rounds_of(o, s, "takeover from a frozen writer", [&](dice& d) {
+        if (!wait_for([&] { return s.holder() >= 0; }, 20s, 50ms)) return s.violation("nobody holds the head");
+        const auto was = s.holder();
+        const auto epoch = s.epoch();
+        const auto started = steady::now();
+        auto& frozen = *s.servers[static_cast<std::size_t>(was)];
+        frozen.freeze();
+        const bool taken = wait_for([&] { return s.epoch() > epoch && s.holder() == 1 - was; }, 20s, 50ms);
+        const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(steady::now() - started).count();
+        longest = std::max(longest, took);
+        if (!taken) s.violation("nobody has taken over within 20 s");
+        else s.wait_for_load(100, 20s);
+        d.pause(500);
+        const auto after = s.epoch();
+        frozen.thaw();
+        s.wait_for_load(100, 20s);
+        if (taken && (s.epoch() != after || s.holder() != 1 - was)) s.violation("the frozen writer took the head back");
+    });
+    std::cout << "longest time without a writer: " << longest << " ms" << std::endl;
+    return code;
+}
+
+// A command waits at a server that is not the writer; its sender asks the writer, is told that it has no coins and that nothing was
+// charged, and buys some. When the first server becomes the writer it must not charge what was refused.
+int stale_command(const options& o, const fs::path& folder) {
+    site s(o, folder, folder / "data", "");
+    s.add_server();
+    if (!wait_for([&] { return s.holder() == 0; }, 20s, 50ms)) throw std::runtime_error("server 0 did not become the writer");
+    s.add_server();
+    int asked = 0;
+    const auto code = rounds_of(o, s, "command refused by the writer while it waited elsewhere", [&](dice&) {
+        if (!wait_for([&] { return s.holder() >= 0; }, 20s, 50ms)) return s.violation("nobody holds the head");
+        auto& writer = *s.servers[static_cast<std::size_t>(s.holder())];
+        auto& other = *s.servers[static_cast<std::size_t>(1 - s.holder())];
+        const auto who = make_person(writer.where(), "late-" + std::to_string(++asked));
+        auto g = s.gift();
+        g.set_gift_id(11);
+        g.set_quantity(10);
+        g.set_key(new_key());
+        caller there(other.where()), here(writer.where());
+        there.token = here.token = who.token;
+        there.limit = 2s;
+        const auto started = steady::now();
+        std::string first = "nothing within 2 s";
+        try {
+            const auto r = there.call<v1::SendGiftResponse>("GiftService/SendGift", g);
+            first = r ? "done" : r.error().reason;
+        } catch (const std::exception&) {
+        }
+        std::cout << "the server that is not the writer said: " << first << " (" << std::chrono::duration_cast<std::chrono::milliseconds>(steady::now() - started).count() << " ms)" << std::endl;
+        const auto refused = here.call<v1::SendGiftResponse>("GiftService/SendGift", g);
+        if (refused || refused.error().reason != "insufficient_coins") return s.violation("an empty wallet was not refused");
+        {
+            std::scoped_lock lock(s.said.mutex);
+            s.said.refused.insert(g.key());
+        }
+        client::rpc buyer(writer.where());
+        buyer.token = who.token;
+        top_up(buyer, 1);
+        writer.end(SIGKILL);
+        s.wait_for_load(50, 20s);
+        writer.start();
+    });
+    return code;
+}
+
+// Server 0 reaches PostgreSQL through a proxy that fails; server 1 directly.
+int partition(const options& o, const fs::path& folder) {
+    site s(o, folder, folder / "data", "");
+    fs::create_directories(folder / "proxy");
+    proxy between(folder / "proxy", s.pg.folder());
+    s.add_server(folder / "proxy");
+    if (!wait_for([&] { return s.holder() == 0; }, 20s, 50ms)) throw std::runtime_error("server 0 did not become the writer");
+    s.add_server();
+    std::array<int, 6> kinds{};
+    int next = static_cast<int>(o.seed % kinds.size());
+    s.longest_wait = 9s;
+    const auto code = rounds_of(o, s, "partition between server and PostgreSQL", [&](dice& d) {
+        // Only a writer's connection is worth cutting.
+        if (s.holder() != 0) {
+            s.servers[1]->end(SIGTERM);
+            const bool back = wait_for([&] { return s.holder() == 0; }, 20s, 50ms);
+            s.servers[1]->start();
+            if (!back) return s.violation("server 0 did not become the writer again");
+            s.wait_for_load(100, 20s);
+        }
+        const auto kind = next++ % static_cast<int>(kinds.size());
+        ++kinds[static_cast<std::size_t>(kind)];
+        using mode = proxy::mode;
+        switch (kind) {
+            case 0: between.set(mode::hold_answers); std::this_thread::sleep_for(300ms); between.set(mode::cut); d.pause(1000); break;  // committed, and nobody told
+            case 1: between.set(mode::hold); std::this_thread::sleep_for(5s); break;                                                      // over the lease, then all of it comes late
+            case 2: between.set(mode::hold); d.pause(2000); between.set(mode::cut); d.pause(2000); break;
+            case 3: between.set(mode::cut); std::this_thread::sleep_for(std::chrono::milliseconds(500 + d.roll(6000))); break;
+            case 4: between.set(mode::hold); d.pause(1500); break;                                                                        // shorter than the lease
+            default:  // committed, and nobody told; back for a moment, in which the writer is taken again; and away for longer than it keeps commands
+                between.set(mode::hold_answers);
+                std::this_thread::sleep_for(300ms);
+                between.set(mode::cut);
+                std::this_thread::sleep_for(300ms);
+                between.set(mode::forward);
+                std::this_thread::sleep_for(std::chrono::milliseconds(50 + d.roll(250)));
+                between.set(mode::cut);
+                std::this_thread::sleep_for(6500ms);
+        }
+        between.set(mode::forward);
+    });
+    std::cout << "answers held back and cut " << kinds[0] << ", held over the lease " << kinds[1] << ", held and cut " << kinds[2] << ", cut " << kinds[3] << ", held shortly " << kinds[4] << ", cut twice " << kinds[5] << std::endl;
+    return code;
+}
+
+// ---- what needs mounts, which nobody else sees and which go with this process ----
+
+void own_mounts() {
+    if (unshare(CLONE_NEWNS) != 0 || mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) throw not_run("mounting is not permitted here");
+}
+void shell(const std::string& command, const std::string& else_say = {}) {
+    if (std::system(("{ " + command + "; } 2>/dev/null").c_str()) != 0) throw not_run(else_say.empty() ? command + " failed" : else_say);
+}
+
+void mount_memory(const fs::path& at, const std::string& size) {
+    fs::create_directories(at);
+    if (mount("tmpfs", at.c_str(), "tmpfs", 0, ("size=" + size + ",mode=0777").c_str()) != 0) throw not_run("mounting a tmpfs is not permitted here");
+}
+
+// A disk has room for nothing more; then it has again. In turn the one of the rows, the one of the log (which PostgreSQL does not
+// survive), and both.
+int disk_full(const options& o, const fs::path& folder) {
+    const std::array<fs::path, 2> disks{folder / "rows", folder / "log"};
+    mount_memory(disks[0], "500m");
+    mount_memory(disks[1], "200m");
+    int ends = 0, next = 0;
+    int code = 1;
+    {
+        // Small segments, none kept: the log needs room all the time.
+        site s(o, folder, disks[0] / "data", "wal_recycle = off\nmin_wal_size = 2MB\nmax_wal_size = 32MB\n", {"--wal-segsize=1", "--waldir=" + (disks[1] / "wal").string()});
+        s.add_server();
+        code = rounds_of(o, s, "full disk", [&](dice& d) {
+            const auto kind = next++ % 3;
+            for (std::size_t i = 0; i < disks.size(); ++i) {
+                if (kind == (i == 0 ? 1 : 0)) continue;
+                std::ofstream ballast(disks[i] / "ballast", std::ios::binary);
+                const std::string block(4096, 'x');
+                while (ballast.write(block.data(), static_cast<std::streamsize>(block.size())).flush()) {
+                }
+            }
+            // Until it is felt: no acknowledgement for a second.
+            const auto felt = wait_for([&] {
+                const auto before = s.said.acknowledgements();
+                std::this_thread::sleep_for(1s);
+                return s.said.acknowledgements() == before;
+            }, 60s);
+            if (!felt) s.violation("the full disk was not felt");
+            d.pause(2000);
+            for (const auto& disk : disks) fs::remove(disk / "ballast");
+            // It may have given up, and cannot recover before there is room.
+            std::this_thread::sleep_for(200ms);
+            if (!wait_for([&] { return s.pg.ended() || PQping(s.db->owner().c_str()) == PQPING_OK; }, 60s)) s.pg.kill9();
+            if (!s.pg.ended()) return;
+            ++ends;
+            s.pg.start();
+        });
+        std::ifstream log(s.pg.log());
+        int panics = 0;
+        for (std::string line; std::getline(log, line);) panics += line.find("PANIC") != std::string::npos;
+        std::cout << "PostgreSQL had panicked " << panics << " times and given up " << ends << " times" << std::endl;
+    }
+    for (const auto& disk : disks) umount2(disk.c_str(), MNT_DETACH);
+    return code;
+}
+
+// The data lies on a disk image; a copy-on-write clone of the image is what a disk holds when the power goes: all that was written
+// to it, nothing of what the kernel had yet to write. Where `must_lose`, the settings make PostgreSQL careless, and the test must see it.
+int power_cut(const options& o, const fs::path& folder, const std::string& settings, bool must_lose) {
+    shell("PATH=$PATH:/sbin:/usr/sbin command -v mkfs.xfs >/dev/null", "there is no mkfs.xfs (Debian: xfsprogs)");
+    const auto outer = folder / "outer", disk = folder / "disk", cut = folder / "cut";
+    for (const auto& p : {outer, disk, cut}) fs::create_directories(p);
+    shell("PATH=$PATH:/sbin:/usr/sbin; truncate -s 3G '" + folder.string() + "/outer.img' && mkfs.xfs -q -m reflink=1 '" + folder.string() + "/outer.img'");
+    shell("mount -o loop '" + folder.string() + "/outer.img' '" + outer.string() + "'");
+    shell("PATH=$PATH:/sbin:/usr/sbin; truncate -s 900M '" + (outer / "disk.img").string() + "' && mkfs.ext4 -q '" + (outer / "disk.img").string() + "'");
+    shell("mount -o loop '" + (outer / "disk.img").string() + "' '" + disk.string() + "'");
+    int code = 1;
+    std::size_t lost = 0, looked_at = 0;
+    {
+        site s(o, folder, disk / "data", settings);
+        s.quiet_about_loss = must_lose;
+        s.add_server();
+        const auto clean = rounds_of(o, s, settings.empty() ? "power cut" : "power cut with " + settings, [&](dice&) {
+            std::vector<acknowledged> before;
+            {
+                std::scoped_lock lock(s.said.mutex);
+                before = s.said.acks;
+            }
+            const int from = open((outer / "disk.img").c_str(), O_RDONLY | O_CLOEXEC), to = open((outer / "cut.img").c_str(), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
+            const bool cloned = ioctl(to, FICLONE, from) == 0;
+            close(from);
+            close(to);
+            if (!cloned) throw not_run("the file system cannot clone");
+            shell("mount -o loop '" + (outer / "cut.img").string() + "' '" + cut.string() + "'");
+            try {
+                cluster recovered(folder / "cut-pg", cut / "data", "");
+                books journal;
+                auto database = s.db->owner();
+                database.replace(database.find(s.pg.folder().string()), s.pg.folder().string().size(), recovered.folder().string());
+                journal.read(database);
+                looked_at += before.size();
+                lost += s.check(before, journal);
+                if (!must_lose) s.verify(database);
+            } catch (const std::exception& e) {
+                // Nothing at all could be recovered.
+                if (!must_lose) s.violation(e.what());
+                looked_at += before.size();
+                lost += before.size();
+            }
+            shell("umount '" + cut.string() + "'");
+            fs::remove(outer / "cut.img");
+        });
+        code = !must_lose ? clean : lost > 0 ? 0 : 1;
+    }
+    if (!must_lose) std::cout << counted(looked_at) << " acknowledgements looked for behind the cuts, " << lost << " lost" << std::endl;
+    else std::cout << (lost > 0 ? "ok    " : "WRONG ") << "with " << settings << " " << counted(lost) << " of " << counted(looked_at) << " were lost: the test " << (lost > 0 ? "sees it" : "is blind") << std::endl;
+    shell("umount '" + disk.string() + "' && umount '" + outer.string() + "'");
+    return code;
+}
+
+int run(options& o) {
+    if (o.seed == 0) o.seed = std::random_device()() | 1U;
+    std::cout << o.name << ", seed " << o.seed << std::endl;
+    const bool mounts = o.name == "disk_full" || o.name.starts_with("power_cut");
+    try {
+        if (mounts) own_mounts();
+        scratch folder(o.folder);
+        int code = 1;
+        try {
+            const auto& at = folder.path();
+            code = o.name == "kill9_server"      ? kill9_server(o, at)
+                   : o.name == "kill9_postgres"  ? kill9_postgres(o, at)
+                   : o.name == "kill9_both"      ? kill9_both(o, at)
+                   : o.name == "takeover"        ? takeover(o, at)
+                   : o.name == "stale_command"   ? stale_command(o, at)
+                   : o.name == "partition"       ? partition(o, at)
+                   : o.name == "disk_full"       ? disk_full(o, at)
+                   : o.name == "power_cut"       ? power_cut(o, at, "", false)
+                   // The writer asks for synchronous commits by itself, whatever the cluster's file says.
+                   : o.name == "power_cut_async" ? power_cut(o, at, "synchronous_commit = off", false)
+                                                 : power_cut(o, at, "fsync = off", true);
+        } catch (const not_run&) {
+            throw;
+        } catch (const std::exception& e) {
+            std::cout << "WRONG " << e.what() << std::endl;
+        }
+        folder.keep = o.keep && code != 0;
+        if (folder.keep) std::cout << "kept " << folder.path().string() << std::endl;
+        return code;
+    } catch (const not_run& e) {
+        std::cout << "not run: " << e.what() << std::endl;
+        return 77;
+    }
+}
+}  // namespace
+
+int main(int argc, char** argv) {
+    CLI::App app("faults under the ledger");
+    options o;
+    app.add_option("--ovation", o.binary)->required();
+    app.add_option("--case", o.name)->required()->check(CLI::IsMember({"kill9_server", "kill9_postgres", "kill9_both", "takeover", "stale_command", "partition", "disk_full", "power_cut", "power_cut_async", "power_cut_careless"}));
+    app.add_option("--rounds", o.rounds)->check(CLI::Range(1, 10'000));
+    app.add_option("--clients", o.clients)->check(CLI::Range(4, 500));
+    app.add_option("--seed", o.seed);
+    app.add_option("--dir", o.folder, "where the cluster lies; default /tmp");
+    app.add_flag("--keep", o.keep, "leave the folder after a failure");
+    CLI11_PARSE(app, argc, argv);
+    std::signal(SIGPIPE, SIG_IGN);
+    for (const int s : {SIGINT, SIGTERM}) std::signal(s, [](int) { interrupted = true; });
+    crypto::start();
+    log::start("error");
+    return run(o);
+}
