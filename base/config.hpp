@@ -32,6 +32,8 @@ struct config {
     bool demo = false;
     bool load_profile = false;
     std::string sandbox_key;
+    std::string seal_folder, seal_signer;
+    std::int64_t seal_every_s = 3600;
     std::string stripe_secret;
     std::string wechat_api_key, wechat_keys, wechat_merchant;
     std::string alipay_public_key, alipay_app_id, alipay_seller_id;

@@ -21,6 +21,7 @@
 #include "server/schema.hpp"
 #include "server/sql.hpp"
 #include "server/trends.hpp"
+#include "server/sealer.hpp"
 #include "server/ways_to_pay.hpp"
 #include "songs/rendition.hpp"
 #include "songs/service.hpp"
@@ -245,6 +246,7 @@ struct application::parts {
     std::unique_ptr<connect_router> rpc;
     std::unique_ptr<live_parts> live;
     std::unique_ptr<listener> door;
+    sealer seals{options, registry};
 
     [[nodiscard]] double factor() const { return options.load_profile ? 1000 : 1; }
 
@@ -295,7 +297,7 @@ void application::parts::wire() {
     rpc = std::make_unique<connect_router>(connect_router::parts{table, gate, *people, clock, registry, origins});
     live = std::make_unique<live_parts>(live_parts{all, hall, *people, clock, {}, registry.make_counter("ovation_live_opened_total", "Sockets that entered a room."),
                                                    registry.make_counter("ovation_live_refused_total", "Live commands refused for their rate."), factor()});
-    listener_options door_options{options.address, static_cast<std::uint16_t>(options.port), options.tls_cert, options.tls_key, options.web_root, options.media_root, kept.shared_folder(), origins, split(options.trusted_proxies), factor()};
+    listener_options door_options{options.address, static_cast<std::uint16_t>(options.port), options.tls_cert, options.tls_key, options.web_root, options.media_root, kept.shared_folder(), options.seal_folder, origins, split(options.trusted_proxies), factor()};
     door = std::make_unique<listener>(std::move(door_options), listener_parts{all, clock, registry, *rpc, *live, payment_service, kept, [this]() -> awaitable<std::vector<std::pair<std::string, bool>>> {
                                                                                   return [](parts& p) -> awaitable<std::vector<std::pair<std::string, bool>>> {
                                                                                       const auto database = co_await p.all.db().query(ledger_head, {}, std::chrono::seconds(2));
@@ -317,6 +319,7 @@ void application::parts::start_tasks() {
     asio::post(all.at(0).context, [this] { all.at(0).tasks.spawn("bumps", bumps.run()); });
     asio::post(all.at(0).context, [this] { hour.start(); });
     asio::post(all.at(0).context, [this] { gift_service.keep_loading(all.at(0)); });
+    seals.start();
     door->start();
 }
 
@@ -330,6 +333,7 @@ void application::parts::stop() {
     bumps.stop();
     std::this_thread::sleep_for(std::chrono::milliseconds(200));
     queue.stop(std::chrono::seconds(options.stop_within_s));
+    seals.stop();
     door->close_idle();
     for (std::size_t i = 0; i < all.count(); ++i) {
         auto& c = all.at(i);
@@ -344,6 +348,7 @@ void application::parts::stop() {
 void check_settings(const config& c) {
     (void)read_words(c.words_file);
     (void)ways_to_pay(c);
+    check_seals(c);
     error_code failed;
     (void)asio::ip::make_address(c.address, failed);
     if (failed) throw std::runtime_error(fmt::format("address: {} is not an IP address.", c.address));

@@ -352,7 +352,7 @@ awaitable<http_response> listener::answer(const http_request& request) {
     }
     if (request.method != "GET" && request.method != "HEAD") {
         // A path that is not there is not there for any verb.
-        const bool known = request.path.starts_with("/media/") || request.path == "/healthz" || request.path == "/readyz" || request.path == "/metrics" || file(request, false).status == 200;
+        const bool known = request.path.starts_with("/media/") || request.path.starts_with("/seals/") || request.path == "/healthz" || request.path == "/readyz" || request.path == "/metrics" || file(request, false).status == 200;
         co_return known ? not_allowed("GET, HEAD") : plain(404, "There is nothing here.\n");
     }
     if (request.path == "/healthz") co_return plain(200, "ok\n");
@@ -385,7 +385,12 @@ http_response listener::file(const http_request& request, bool pages_too) {
     bool sound = true;
     if (path->starts_with("/media/")) found = inside(options_.media_root, path->substr(7));
     else if (path->starts_with("/recordings/") && fs::path(*path).has_extension()) found = inside(options_.shared_root, path->substr(12));
-    else {
+    else if (path->starts_with("/seals/")) {
+        sound = false;
+        if (!options_.seal_folder.empty()) found = inside(options_.seal_folder, path->substr(7));
+        // A full tile never changes; a checkpoint does.
+        fingerprinted = path->starts_with("/seals/tile/") && path->find(".p/") == path->npos;
+    } else {
         sound = false;
         found = inside(options_.web_root, *path);
         fingerprinted = path->starts_with("/assets/");

@@ -24,6 +24,7 @@ struct listener_options {
     std::filesystem::path web_root;     // empty or missing: no pages
     std::filesystem::path media_root;   // backing tracks
     std::filesystem::path shared_root;  // mixes of recordings, by token
+    std::filesystem::path seal_folder;  // checkpoints and tiles; empty: none
     std::vector<std::string> allowed_origins;
     std::vector<std::string> trusted_proxies;
     double rate_factor = 1;

@@ -4,10 +4,12 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { randomBytes, randomUUID } from 'node:crypto';
 import fs from 'node:fs/promises';
+import http from 'node:http';
+import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
-import { binary, environment, startServer } from './harness.mjs';
+import { binary, password, startServer, until } from './harness.mjs';
 
 const run = promisify(execFile);
 const uuid7 = () => {
@@ -125,5 +127,48 @@ describe('rebuild', () => {
     assert.ok(answer);
     await books('verify');
     await assert.rejects(books('rebuild', '--owner-database', server.conninfo), (e) => e.code === 2);
+  });
+});
+
+describe('a server that seals by itself', () => {
+  let own, key;
+  const get = async (name) => {
+    const r = await fetch(`${own.url}/seals/${name}`);
+    return { status: r.status, cache: r.headers.get('cache-control'), text: await r.text() };
+  };
+  const sealedSize = async () => Number((await get('checkpoint')).text.split('\n')[1] ?? 0);
+  before(async () => {
+    key = path.join(await fs.mkdtemp(path.join(os.tmpdir(), 'ovation-signer-')), 'key');
+    await fs.copyFile(signer, key);
+    own = await startServer({ songs: false, flags: ['--seal-folder', path.join(path.dirname(key), 'seals'), '--seal-signer', key, '--seal-every-s', '1'] });
+  });
+  after(async () => {
+    await own?.stop();
+    await fs.rm(path.dirname(key), { recursive: true, force: true });
+  });
+
+  test('its checkpoint grows with the books, and everybody may read it', async () => {
+    const someone = (await own.rpc('AuthService/LogIn', { handle: 'listener', password })).accessToken;
+    const order = await own.rpc('PaymentService/CreateTopUp', { key: randomUUID(), packId: 1, provider: 'sandbox' }, { token: someone });
+    await own.rpc('PaymentService/PaySandboxOrder', { orderId: order.orderId }, { token: someone });
+    const head = Number(await own.psql('select seq from ledger.head'));
+    await until(async () => (await sealedSize()) >= head, 8_000, 'the top-up is sealed');
+    const { status, cache } = await get('checkpoint');
+    assert.deepEqual([status, cache], [200, 'no-cache']);
+    assert.match((await get('verifier')).text, /^books\.wire\+[0-9a-f]{8}\+/);
+    assert.match((await fetch(`${own.url}/metrics`).then((r) => r.text())), new RegExp(`^ovation_ledger_sealed ${head}$`, 'm'));
+    const folder = path.join(path.dirname(key), 'seals');
+    const proof = path.join(path.dirname(key), 'proof');
+    await fs.writeFile(proof, (await own.ovation('ledger', 'prove', folder, String(head), '--database', own.conninfo)).stdout);
+    assert.match((await run(binary(), ['ledger', 'check', proof, '--verifier', (await get('verifier')).text.trim()], { env: { PATH: process.env.PATH } })).stdout, /is in the books of books\.wire/);
+  });
+  test('nothing beside the seals is served, and a key among them is refused', async () => {
+    // As written: a URL would be put in order first.
+    const raw = (where) => new Promise((done, failed) => http.get({ host: own.hostname, port: own.port, path: where }, (r) => r.resume().once('end', () => done(r.statusCode))).once('error', failed));
+    for (const name of ['../key', '%2e%2e/key', 'tile/../../key', 'tile/..%2f..%2fkey', 'nothing']) assert.ok([400, 404].includes(await raw(`/seals/${name}`)), name);
+    const folder = path.join(path.dirname(key), 'seals');
+    await assert.rejects(own.ovation('check', '--database', own.conninfo, '--seal-folder', path.dirname(key), '--seal-signer', key), (e) => e.code === 2 && /may not lie in seal_folder/.test(e.stderr));
+    await assert.rejects(own.ovation('check', '--database', own.conninfo, '--seal-folder', folder), (e) => e.code === 2 && /seal_signer: seals need/.test(e.stderr));
+    await assert.rejects(own.ovation('check', '--database', own.conninfo, '--seal-folder', folder, '--seal-signer', path.join(folder, 'none')), (e) => e.code === 2 && /cannot be read/.test(e.stderr));
   });
 });
