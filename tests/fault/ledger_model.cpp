@@ -214,6 +214,7 @@ private:
         const auto left = o_.commands - sent_;
         const auto kind = crash ? commands_.roll(4) : commands_.roll(12) == 0 ? 4 : 5;
         const auto size = static_cast<std::size_t>(std::min(left, 1 + commands_.roll(kind == 4 ? 60 : commands_.roll(3) == 0 ? 3'000 : 800)));
+        trouble_ = std::array{"after a drop", "another epoch", "connections cut", "writer dropped", "poison", "no trouble"}[static_cast<std::size_t>(kind)];
         switch (kind) {
             case 0:  // between two waves
                 drop(std::chrono::milliseconds(chance(2) * chance(30)));
@@ -224,6 +225,7 @@ private:
                 owner_.ask("update ledger.head set writer_epoch = writer_epoch + 1");
                 send(commands_.wave(1, order::kept, false), order::kept, {});
                 send(commands_.wave(size, order::free, commands_.roll(2) == 0), order::free, [this] { owner_.ask("update ledger.head set writer_epoch = writer_epoch + 1"); });
+                send(commands_.wave(1, order::kept, false), order::kept, {});
                 break;
             case 2:
                 send(commands_.wave(size, order::doubt, false), order::doubt, [this] {
@@ -280,14 +282,18 @@ private:
                 fail(wave, got, first == which.end() ? 0 : *first, "no answer within a minute");
             }
             std::vector<std::size_t> again;
+            std::optional<std::size_t> missed;
             for (const auto i : which) {
-                if (open(now->got[i])) again.push_back(i);
-                else got[i] = now->got[i];
-                // What comes later is not posted before it.
-                if (o != order::free && !again.empty() && !open(now->got[i]) && wave[i].want.posts() && wave[again.front()].want.posts()) {
+                const bool posts = wave[i].want.posts();
+                if (!open(now->got[i])) {
+                    got[i] = now->got[i];
+                    if (o == order::free || !posts || !missed) continue;
+                    // What comes later is not posted before it.
                     for (const auto k : which) got[k] = now->got[k];
-                    fail(wave, got, i, "posted although #" + std::to_string(again.front()) + " before it was not");
+                    fail(wave, got, i, "posted although #" + std::to_string(*missed) + " before it was not: " + text_of(got[*missed]));
                 }
+                again.push_back(i);
+                if (posts && !missed) missed = i;
             }
             which = std::move(again);
             again_ += static_cast<std::int64_t>(which.size());
@@ -329,7 +335,7 @@ private:
             if (wave[i].want.posts()) renumbered_[wave[i].want.seq] = (*got[i])->seq.value;
     }
     [[noreturn]] void fail(const std::vector<step>& wave, const std::vector<answer>& got, std::size_t at, const std::string& what) const {
-        std::string out = "command " + std::to_string(sent_ + static_cast<std::int64_t>(at)) + " (#" + std::to_string(at) + " of a wave of " + std::to_string(wave.size()) + "): " + what + '\n';
+        std::string out = "command " + std::to_string(sent_ + static_cast<std::int64_t>(at)) + " (#" + std::to_string(at) + " of a wave of " + std::to_string(wave.size()) + ", " + trouble_ + "): " + what + '\n';
         for (auto i = at > 6 ? at - 6 : 0; i < std::min(wave.size(), at + 4); ++i)
             out += std::string(i == at ? ">" : " ") + " #" + std::to_string(i) + ' ' + text_of(wave[i].what) + "\n      want " + text_of(wave[i].want) + "\n      got  " + text_of(got[i]) + '\n';
         throw std::runtime_error(out);
@@ -381,6 +387,7 @@ private:
     std::unique_ptr<metrics> metrics_;
     std::unique_ptr<ledger::posting_queue> queue_;
     std::unordered_map<std::int64_t, std::int64_t> renumbered_;
+    std::string trouble_;
     std::int64_t leaf_rows_ = 0, sent_ = 0, checked_ = 0, verified_ = 0;
     std::int64_t writers_ = 0, crashes_ = 0, doubts_ = 0, again_ = 0, inspected_ = 0;
     std::int64_t waves_ms_ = 0, crashing_ms_ = 0, inspecting_ms_ = 0;
