@@ -304,7 +304,8 @@ awaitable<void> posting_queue::land() {
         co_return;
     }
     put_back(std::move(judged.commands));
-    if (state == "OV003" || state == "OV004") {
+    // Limits or the clock that have changed, or a deadlock with whoever makes leaves: judged once more.
+    if (state == "OV003" || state == "OV004" || state == "40P01") {
         if (!co_await writer_->read_again(*reader_)) epoch_ = 0;
         std::vector<pending> tired;
         for (auto& p : flown.commands)
@@ -349,6 +350,7 @@ awaitable<void> posting_queue::post_carefully(std::vector<pending> work) {
         }
         const std::array<const command*, 1> commands{&single.front().command};
         auto posted = co_await writer_->post_by_sets(*connection_, commands);
+        for (int tries = 0; tries < 5 && !posted && pg::sqlstate(posted.error()) == "40P01"; ++tries) posted = co_await writer_->post_by_sets(*connection_, commands);
         if (posted) {
             deliver(single, *posted);
             continue;

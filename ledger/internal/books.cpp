@@ -199,6 +199,9 @@ result<outcome> books::judge(plan& to, const entry_command& e, const known_entry
         if (a->whole_coins && after % micros_per_coin != 0) return not_taken;
     }
     if (std::ranges::find(facts.accounts, nullptr) != facts.accounts.end()) return not_taken;
+    boost::system::error_code bad;
+    auto detail = boost::json::parse(e.detail_json, bad);
+    if (bad || !detail.is_object()) return not_taken;
 
     entry_row row;
     row.seq = to.next_seq++;
@@ -208,8 +211,7 @@ result<outcome> books::judge(plan& to, const entry_command& e, const known_entry
     row.reference = e.reference;
     row.detail = e.detail_json;
     if (facts.holds) {
-        auto detail = boost::json::parse(e.detail_json).as_object();
-        detail["day"] = date_text(to.day);
+        detail.as_object()["day"] = date_text(to.day);
         row.detail = boost::json::serialize(detail);
     }
     crypto::random_bytes(row.salt);
