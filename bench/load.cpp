@@ -19,7 +19,6 @@
 
 namespace ovation::bench {
 using clock_type = std::chrono::steady_clock;
-constexpr int senders = senders_of_textbook;
 
 double seconds_since(clock_type::time_point t) { return std::chrono::duration<double>(clock_type::now() - t).count(); }
 double median(std::vector<double> v) {
@@ -42,7 +41,7 @@ double textbook_rate(const std::string& conninfo, int clients, double seconds) {
         threads.emplace_back([&, c] {
             std::unique_ptr<PGconn, void (*)(PGconn*)> db(PQconnectdb(conninfo.c_str()), &PQfinish);
             for (int i = c; seconds_since(start) < seconds; i += clients) {
-                const auto from = std::to_string(1 + i % senders);
+                const auto from = std::to_string(1 + i % senders_of_textbook);
                 const auto key = uuid::make_v7(system_clock_source().now_ms()).text();
                 bool good = true;
                 for (const std::string& sql : {std::string("begin"), "select amount from textbook.account where id in (" + from + ", 2000, 2001, 2002) order by id for update",

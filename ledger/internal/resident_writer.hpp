@@ -41,8 +41,6 @@ public:
     [[nodiscard]] bool unsaved() const { return books_.unsaved() > 0 || seq_ != frontier_seq_; }
     [[nodiscard]] bool knows_keys() const;
     [[nodiscard]] bool wants_tending() const { return tend_soon_; }
-    [[nodiscard]] bool set_based() const { return options_.set_based; }
-    [[nodiscard]] std::int64_t seq() const { return seq_; }
 
 private:
     struct leaf {

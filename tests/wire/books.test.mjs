@@ -2,23 +2,16 @@
 // it who does not trust the server.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import fs from 'node:fs/promises';
 import http from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
-import { binary, password, startServer, until } from './harness.mjs';
+import { binary, password, startServer, until, uuid7 } from './harness.mjs';
 
 const run = promisify(execFile);
-const uuid7 = () => {
-  const b = randomBytes(16);
-  b.writeUIntBE(Date.now(), 0, 6);
-  b[6] = 0x70 | (b[6] & 15);
-  b[8] = 0x80 | (b[8] & 63);
-  return b.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
-};
 
 let server, room, listener, seals, signer;
 const file = (name) => path.join(server.base, name);

@@ -1,9 +1,9 @@
 // Contracts between a channel's agent and a singer: offers and their days, who decides and ends them, and who gets what of a gift on
 // the days on which they hold. It is about noon here: no day ends while this runs.
 import assert from 'node:assert/strict';
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
-import { password, RpcError, startServer, until } from './harness.mjs';
+import { password, RpcError, startServer, until, uuid7 } from './harness.mjs';
 import { Live } from './raw.mjs';
 
 const behind = new Date().getUTCHours() - 12;
@@ -46,13 +46,6 @@ const get = (contract, by = 'agent') => as(by, 'ChannelService/GetContract', { c
 const accepted = async (...args) => decide(await offer(...args), true);
 const state = (contract) => contract.state.slice('CONTRACT_STATE_'.length);
 
-const uuid7 = () => {
-  const b = randomBytes(16);
-  b.writeUIntBE(Date.now(), 0, 6);
-  b[6] = 0x70 | (b[6] & 15);
-  b[8] = 0x80 | (b[8] & 63);
-  return b.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
-};
 const rooms = new Map();
 /** The rule and the agent's micros of a gift of 20 coins to the singer in this channel, in a show of its own. */
 async function gift(of, song) {

@@ -2,22 +2,15 @@
 // origins, the configuration as it is delivered, and more log-ins at once than there are hands.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
-import { binary, environment, password, RpcError, sleep, startServer, top, until } from './harness.mjs';
+import { binary, environment, password, RpcError, sleep, startServer, top, until, uuid7 } from './harness.mjs';
 import { exchange, Live, upgradeRequest } from './raw.mjs';
 
 const run = promisify(execFile);
-const uuid7 = () => {
-  const b = randomBytes(16);
-  b.writeUIntBE(Date.now(), 0, 6);
-  b[6] = 0x70 | (b[6] & 15);
-  b[8] = 0x80 | (b[8] & 63);
-  return b.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
-};
 async function topUp(server, token, packId) {
   const order = await server.rpc('PaymentService/CreateTopUp', { key: randomUUID(), packId, provider: 'sandbox' }, { token });
   await server.rpc('PaymentService/PaySandboxOrder', { orderId: order.orderId }, { token });

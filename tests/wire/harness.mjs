@@ -17,6 +17,14 @@ for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.e
 const startMs = 30_000;
 const stopMs = 20_000;
 
+/** A new gift key: a UUID of version 7, of now or of another time. */
+export const uuid7 = (atMs = Date.now()) => {
+  const b = randomBytes(16);
+  b.writeUIntBE(atMs, 0, 6);
+  b[6] = 0x70 | (b[6] & 15);
+  b[8] = 0x80 | (b[8] & 63);
+  return b.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+};
 export const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
 // Polls until `ask` answers something true; bounded.

@@ -1,10 +1,10 @@
 // Every limit of base/limits.hpp that the wire can reach, at its edge: n is taken, n + 1 is refused with the right reason and hint.
 import assert from 'node:assert/strict';
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import net from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import zlib from 'node:zlib';
-import { errorDetail, password, RpcError, sleep, startServer } from './harness.mjs';
+import { errorDetail, password, RpcError, sleep, startServer, uuid7 } from './harness.mjs';
 import { Connection, exchange, frame, Live, op } from './raw.mjs';
 
 // A send of exactly the cap, and the next one above it.
@@ -52,13 +52,6 @@ async function withCoins(pack, times = 1) {
   }
   return who;
 }
-const uuid7 = (atMs = Date.now()) => {
-  const b = randomBytes(16);
-  b.writeUIntBE(atMs, 0, 6);
-  b[6] = 0x70 | (b[6] & 15);
-  b[8] = 0x80 | (b[8] & 63);
-  return b.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
-};
 const gift = (which, quantity = 1, key = uuid7()) => ({ key, roomId: room.id, giftId: which.id, quantity, priceVersion: which.version });
 const send = (who, which, quantity) => server.rpc('GiftService/SendGift', gift(which, quantity), who);
 const fails = async (promise, code, reason, field) => {

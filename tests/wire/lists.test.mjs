@@ -1,20 +1,13 @@
 // What the first page and the operations page are told: live rooms by any word of their card, scenes, today's counts, the last hour.
 import assert from 'node:assert/strict';
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { startServer, until } from './harness.mjs';
+import { startServer, until, uuid7 } from './harness.mjs';
 import { Live, op } from './raw.mjs';
 
 let server, river, garden, ops;
-const uuid7 = () => {
-  const b = randomBytes(16);
-  b.writeUIntBE(Date.now(), 0, 6);
-  b[6] = 0x70 | (b[6] & 15);
-  b[8] = 0x80 | (b[8] & 63);
-  return b.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
-};
 before(async () => {
   server = await startServer();
   river = await server.makeRoom({ channelName: '河畔民谣', roomName: '江边的黄昏' });

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { createHmac, randomBytes, randomUUID } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
-import { password, RpcError, startServer, until } from './harness.mjs';
+import { password, RpcError, startServer, until, uuid7 } from './harness.mjs';
 import { Live, op } from './raw.mjs';
 
 let server, room, ids;
@@ -145,13 +145,6 @@ describe('the list of sessions', () => {
 
 describe('a restart', () => {
   const glow = { giftId: 11, quantity: 1, priceVersion: 1 };
-  const uuid7 = () => {
-    const b = randomBytes(16);
-    b.writeUIntBE(Date.now(), 0, 6);
-    b[6] = 0x70 | (b[6] & 15);
-    b[8] = 0x80 | (b[8] & 63);
-    return b.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
-  };
   const frames = (live) => live.seen.filter((f) => f.opcode === op.text).map((f) => JSON.parse(f.payload));
   const give = (token, key = uuid7()) => server.rpc('GiftService/SendGift', { ...glow, roomId: room.id, key }, { token });
   const enter = async (token, resume) => {

@@ -1,9 +1,9 @@
 // A statement for each party: what finance reads about every account adds up, to the micro, to what the rules say of each gift
 // (computed here a second time), however the pages are cut.
 import assert from 'node:assert/strict';
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
-import { password, RpcError, startServer } from './harness.mjs';
+import { password, RpcError, startServer, uuid7 } from './harness.mjs';
 import { Live } from './raw.mjs';
 
 const perCoin = 10_000n;
@@ -16,13 +16,6 @@ const idOf = (handle) => handles.indexOf(handle) + 1;
 let server, names;
 const token = {};
 const gifts = new Map(); // key → {price, payer, room, legs by account, …}
-const uuid7 = () => {
-  const b = randomBytes(16);
-  b.writeUIntBE(Date.now(), 0, 6);
-  b[6] = 0x70 | (b[6] & 15);
-  b[8] = 0x80 | (b[8] & 63);
-  return b.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
-};
 const as = (who, method, request) => server.rpc(method, request, { token: token[who] });
 
 // Basis points as the presets have them: rights, singer, agent, venue, platform. `bp`: the contract's rate; undefined: none.
