@@ -34,9 +34,10 @@ struct config {
     std::string sandbox_key;
     std::string seal_folder, seal_signer;
     std::int64_t seal_every_s = 3600;
-    std::string stripe_secret;
-    std::string wechat_api_key, wechat_keys, wechat_merchant;
-    std::string alipay_public_key, alipay_app_id, alipay_seller_id;
+    std::string public_url, provider_ca, bank_account;
+    std::string stripe_secret, stripe_key, stripe_api = "https://api.stripe.com";
+    std::string wechat_api_key, wechat_keys, wechat_merchant, wechat_app_id, wechat_private_key, wechat_serial, wechat_api = "https://api.mch.weixin.qq.com";
+    std::string alipay_public_key, alipay_app_id, alipay_seller_id, alipay_private_key, alipay_gateway = "https://openapi.alipay.com/gateway.do";
 };
 
 struct setting {

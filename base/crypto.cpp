@@ -84,6 +84,25 @@ bool is_rsa_key(std::string_view pem) {
     ERR_clear_error();
     return key && EVP_PKEY_get_base_id(key.get()) == EVP_PKEY_RSA;
 }
+namespace {
+key_ptr private_key_of(std::string_view pem) {
+    const std::unique_ptr<BIO, freed<&BIO_free_all>> bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+    key_ptr key(bio ? PEM_read_bio_PrivateKey(bio.get(), nullptr, nullptr, nullptr) : nullptr);
+    ERR_clear_error();
+    return key && EVP_PKEY_get_base_id(key.get()) == EVP_PKEY_RSA ? std::move(key) : key_ptr();
+}
+}  // namespace
+bool is_rsa_private_key(std::string_view pem) { return private_key_of(pem) != nullptr; }
+std::optional<std::string> rsa_sha256_sign(std::string_view pem, std::string_view text) {
+    const auto key = private_key_of(pem);
+    const std::unique_ptr<EVP_MD_CTX, freed<&EVP_MD_CTX_free>> context(EVP_MD_CTX_new());
+    std::size_t size = 0;
+    if (!key || EVP_DigestSignInit(context.get(), nullptr, EVP_sha256(), nullptr, key.get()) != 1 || EVP_DigestSign(context.get(), nullptr, &size, raw(text), text.size()) != 1) return std::nullopt;
+    std::string out(size, '\0');
+    if (EVP_DigestSign(context.get(), reinterpret_cast<unsigned char*>(out.data()), &size, raw(text), text.size()) != 1) return std::nullopt;
+    out.resize(size);
+    return out;
+}
 bool rsa_sha256_verify(std::string_view pem, std::string_view text, std::string_view signature) {
     const auto key = public_key_of(pem);
     const std::unique_ptr<EVP_MD_CTX, freed<&EVP_MD_CTX_free>> context(EVP_MD_CTX_new());

@@ -29,6 +29,9 @@ bool ed25519_verify(const ed25519_public& key, std::string_view text, std::strin
 
 // PKCS #1 v1.5 with SHA-256; the key as PEM, a public key or a certificate. False also where the key is none.
 bool rsa_sha256_verify(std::string_view pem, std::string_view text, std::string_view signature);
+// Of a private key in PEM; nothing where it is none.
+std::optional<std::string> rsa_sha256_sign(std::string_view pem, std::string_view text);
+bool is_rsa_private_key(std::string_view pem);
 bool is_rsa_key(std::string_view pem);
 // Key of 32 bytes, nonce of 12; the last 16 bytes of `sealed` are the tag. Nothing: it is not what was sealed.
 std::optional<std::string> aes_256_gcm_open(std::string_view key, std::string_view nonce, std::string_view associated, std::string_view sealed);

@@ -70,6 +70,10 @@ inline constexpr std::int64_t daily_limit_coins = 200'000;
 inline constexpr std::int64_t daily_limit_coins_max = 100'000'000;
 inline constexpr std::int64_t free_gift_after_ms = 600'000;
 inline constexpr std::int64_t combo_window_ms = 3'000;
+inline constexpr std::int64_t bonus_coins_max = 100'000;         // of one grant
+inline constexpr std::int64_t top_up_asked_again_s = 3;          // the provider is asked after an order at most so often,
+inline constexpr std::int64_t top_up_asked_every_s = 120;        // at least so often while nobody else does,
+inline constexpr std::int64_t top_up_over_after_s = 900;         // and an order is given up only when it is so old, and the provider says that it is over
 inline constexpr std::size_t ledger_batch_max = 4'000;
 inline constexpr std::size_t ledger_queue_max = 20'000;
 

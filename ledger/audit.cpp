@@ -195,6 +195,8 @@ awaitable<result<std::vector<check>>> verify(pg::connection& db, std::vector<che
     out.push_back(counted_of("names", names, "accounts are what their names say"));
     OVATION_CO_TRY(const auto holds, co_await db.query(sql::verify_holds, {}, patience));
     out.push_back(counted_of("holds", holds, "what was held is captured or released whole, once"));
+    OVATION_CO_TRY(const auto months, co_await db.query(sql::verify_months, {}, patience));
+    out.push_back(counted_of("months", months, "closed months have their marker, and nothing is dated back into them"));
     OVATION_CO_TRY(auto captures, co_await recompute_captures(db));
     out.push_back(std::move(captures));
     OVATION_CO_CHECK(co_await db.query(end_snapshot, {}, patience));

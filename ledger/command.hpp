@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -56,6 +57,9 @@ struct entry_command {
     std::string reference;
     std::string detail_json = "{}";
 };
+
+// A mark in the order of the books, or a state of a payout or a case through which no money moves.
+inline bool may_move_nothing(std::string_view kind) { return kind == "marker" || kind == "chargeback_responded" || kind == "case_opened" || kind == "case_dismissed" || kind.starts_with("payout_"); }
 
 using command = std::variant<gift_command, entry_command>;
 

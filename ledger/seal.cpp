@@ -126,26 +126,31 @@ seal_signer seal_signer::make(std::string name) {
 seal_verifier seal_signer::verifier() const { return {name, crypto::ed25519_public_of(seed)}; }
 std::string seal_signer::text() const { return fmt::format("PRIVATE+KEY+{}+{}+{}", name, hex(verifier().id()), crypto::base64("\x01" + std::string(view(seed)))); }
 
-std::string sign_checkpoint(const checkpoint& c, const seal_signer& by) {
-    const auto body = fmt::format("{}\n{}\n{}\n", c.origin, c.size, crypto::base64(bytes_of(c.root)));
+std::string sign_note(const std::string& body, const seal_signer& by) {
     return body + "\n" + dash + by.name + " " + crypto::base64(by.verifier().id() + crypto::ed25519_sign(by.seed, body)) + "\n";
 }
-result<checkpoint> open_checkpoint(std::string_view note, const seal_verifier& key) {
+std::string sign_checkpoint(const checkpoint& c, const seal_signer& by) {
+    return sign_note(fmt::format("{}\n{}\n{}\n", c.origin, c.size, crypto::base64(bytes_of(c.root))), by);
+}
+result<std::string_view> open_note(std::string_view note, const seal_verifier& key) {
     const auto split = note.find("\n\n");
-    if (split == note.npos) return not_a("checkpoint", "a checkpoint is a text, an empty line, and signatures.");
+    if (split == note.npos) return not_a("note", "a signed note is a text, an empty line, and signatures.");
     const auto body = note.substr(0, split + 1);
     bool signed_by_key = false;
     for (auto rest = note.substr(split + 2); !rest.empty();) {
         auto line = line_of(rest);
-        if (!line.starts_with(dash)) return not_a("checkpoint", "a line among the signatures is none.");
+        if (!line.starts_with(dash)) return not_a("note", "a line among the signatures is none.");
         line.remove_prefix(dash.size());
         const auto space = line.find(' ');
         if (space == line.npos || line.substr(0, space) != key.name) continue;
         const auto bytes = crypto::from_base64(line.substr(space + 1));
         if (bytes && bytes->size() == 68 && bytes->substr(0, 4) == key.id()) signed_by_key = signed_by_key || crypto::ed25519_verify(key.key, body, bytes->substr(4));
     }
-    if (!signed_by_key) return denied("bad_signature", fmt::format("The checkpoint is not signed by {}.", key.name));
-    auto rest = body;
+    if (!signed_by_key) return denied("bad_signature", fmt::format("The note is not signed by {}.", key.name));
+    return body;
+}
+result<checkpoint> open_checkpoint(std::string_view note, const seal_verifier& key) {
+    OVATION_CHECK_VALUE(rest, open_note(note, key));
     checkpoint out;
     out.origin = line_of(rest);
     const auto size = whole_number(line_of(rest));

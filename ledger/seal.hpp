@@ -36,6 +36,9 @@ struct checkpoint {
     tree_hash root{};
     bool operator==(const checkpoint&) const = default;
 };
+// A text whose lines all end, an empty line, the signature; and its text again, when the signature by `key` holds.
+std::string sign_note(const std::string& body, const seal_signer& by);
+result<std::string_view> open_note(std::string_view note, const seal_verifier& key);
 std::string sign_checkpoint(const checkpoint& c, const seal_signer& by);
 // A note whose signature by `key` holds; others' signatures are left alone.
 result<checkpoint> open_checkpoint(std::string_view note, const seal_verifier& key);

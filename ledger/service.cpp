@@ -97,7 +97,8 @@ std::vector<v1::Posting> gift_postings(const pg::rows& r, int i, std::int64_t ac
 }
 
 // One row a leg: seq, kind, key, at_ms, account, account name, amount.
-std::vector<std::vector<v1::Posting>> entry_postings(const pg::rows& r, std::int64_t account) {
+// To a party, what others have in an entry of a case is one sum: whose gift was disputed, and what is held of whom, is not told.
+std::vector<std::vector<v1::Posting>> entry_postings(const pg::rows& r, std::int64_t account, bool to_party) {
     std::vector<std::vector<v1::Posting>> out;
     for (int i = 0; i < r.size();) {
         v1::Posting common;
@@ -105,6 +106,11 @@ std::vector<std::vector<v1::Posting>> entry_postings(const pg::rows& r, std::int
         common.set_kind(r.string(i, 1));
         common.set_key(r.string(i, 2));
         common.set_at_ms(r.number(i, 3));
+        common.set_effective_day(r.string(i, 7));
+        std::int64_t of_case = 0;
+        const auto number = r.text(i, 8);
+        std::from_chars(number.data(), number.data() + number.size(), of_case);
+        common.set_case_id(of_case);
         std::vector<v1::Posting> mine;
         const int first = i;
         for (; i < r.size() && r.number(i, 0) == r.number(first, 0); ++i) {
@@ -112,11 +118,23 @@ std::vector<std::vector<v1::Posting>> entry_postings(const pg::rows& r, std::int
             leg.set_party(std::string(r.text(i, 5).substr(0, r.text(i, 5).find(':'))));
             leg.set_amount_micros(r.number(i, 6));
         }
+        const bool closed = to_party && of_case != 0;
+        const auto whole = common.legs();
+        if (closed) {
+            common.clear_legs();
+            std::int64_t others = 0;
+            for (int k = first; k < i; ++k)
+                if (r.number(k, 4) == account) *common.add_legs() = whole[k - first];
+                else others += r.number(k, 6);
+            auto& rest = *common.add_legs();
+            rest.set_party("others");
+            rest.set_amount_micros(others);
+        }
         for (int k = first; k < i; ++k) {
             if (r.number(k, 4) != account) continue;
             auto& p = mine.emplace_back(common);
             p.set_amount_micros(r.number(k, 6));
-            p.set_party(common.legs(k - first).party());
+            p.set_party(whole[k - first].party());
         }
         out.push_back(std::move(mine));
     }
@@ -176,12 +194,12 @@ awaitable<result<v1::GetWalletResponse>> service::set_daily_limit(granted who, v
 awaitable<result<v1::ListPostingsResponse>> service::list_postings(granted who, v1::ListPostingsRequest request) {
     std::string kind = request.account();
     if (kind.empty()) {
-        OVATION_CO_TRY(auto w, co_await wallet_of(who.user()));
-        kind = w.earnings_micros() > 0 ? "earnings" : "wallet";
+        OVATION_CO_TRY(auto has, co_await cores_.db().query(sql::account_by_name, pg::with(fmt::format("earnings:{}", who.user().value))));
+        kind = has.empty() ? "wallet" : "earnings";
     }
     if (kind != "wallet" && kind != "earnings" && kind != "gift_only" && kind != "bonus")
         co_return invalid("account", "one of wallet, earnings, gift_only, bonus.");
-    OVATION_CO_TRY(auto out, co_await statement(fmt::format("{}:{}", kind, who.user().value), request.page_size(), request.page_token()));
+    OVATION_CO_TRY(auto out, co_await statement({fmt::format("{}:{}", kind, who.user().value), request.page_size(), request.page_token(), request.as_of_ms(), request.by_effective(), true}));
     if (!out) out.emplace();  // nothing was ever booked there
     out->set_account(kind);
     co_return std::move(*out);
@@ -189,19 +207,22 @@ awaitable<result<v1::ListPostingsResponse>> service::list_postings(granted who, 
 
 awaitable<result<v1::ListPostingsResponse>> service::list_account_postings(granted, v1::ListAccountPostingsRequest request) {
     if (request.account().empty() || request.account().size() > 60) co_return invalid("account", "the name of an account, as platform, vat, earnings:rights or earnings:7.");
-    OVATION_CO_TRY(auto out, co_await statement(request.account(), request.page_size(), request.page_token()));
+    OVATION_CO_TRY(auto out, co_await statement({request.account(), request.page_size(), request.page_token(), request.as_of_ms(), request.by_effective(), false}));
     if (!out) co_return not_found("This account");
     out->set_account(request.account());
     co_return std::move(*out);
 }
 
 // Newest first; none: there is no such account.
-awaitable<result<std::optional<v1::ListPostingsResponse>>> service::statement(std::string name, int page_size, std::string token) {
-    const auto size = page_size == 0 ? page_size_default : page_size;
+awaitable<result<std::optional<v1::ListPostingsResponse>>> service::statement(question q) {
+    const auto size = q.page_size == 0 ? page_size_default : q.page_size;
     if (size < 1 || size > page_size_max) co_return invalid("page_size", "a page has 1 to 200 postings.");
     std::optional<cursor> at;
-    if (!token.empty()) {
-        at = cursor::parse(token);
+    constexpr std::int64_t latest_ms = 4'102'444'800'000;  // 2100-01-01
+    if (q.as_of_ms < 0 || q.as_of_ms > latest_ms) co_return invalid("as_of_ms", "milliseconds since 1970, up to the year 2100.");
+    if (q.by_effective && q.as_of_ms == 0) co_return invalid("as_of_ms", "by_effective needs a moment.");
+    if (!q.page_token.empty()) {
+        at = cursor::parse(q.page_token);
         if (!at) co_return invalid("page_token", "this is not a token that an earlier page gave.");
     }
 
@@ -209,23 +230,40 @@ awaitable<result<std::optional<v1::ListPostingsResponse>>> service::statement(st
     auto held = co_await cores_.db().acquire();
     if (!held) co_return held.error();
     OVATION_CO_CHECK(co_await (*held)->query(begin_read, {}, limit));
-    OVATION_CO_TRY(auto account, co_await (*held)->query(sql::account_by_name, pg::with(name), limit));
+    OVATION_CO_TRY(auto account, co_await (*held)->query(sql::account_by_name, pg::with(q.account), limit));
     if (account.empty()) {
         OVATION_CO_CHECK(co_await held->commit());
         co_return std::optional<v1::ListPostingsResponse>();
     }
     const auto account_number = account.number(0, 0);
     const auto kind = account.string(0, 3);
-    out.set_balance_micros(account.number(0, 1));
-    if (!at) at = cursor{account_number, INT64_MAX, 0, account.number(0, 1), account.number(0, 2)};
+    auto balance = account.number(0, 1), version = account.number(0, 2), last = INT64_MAX - 1;
+    std::optional<std::string> day;
+    if (q.as_of_ms != 0) {
+        OVATION_CO_TRY(auto then, co_await (*held)->query(sql::account_at, pg::with(account_number, q.as_of_ms, time_zone_), limit));
+        last = then.number(0, 0);
+        balance -= then.number(0, 1);
+        version -= then.number(0, 2);
+        if (q.by_effective) {
+            day = then.string(0, 3);
+            balance += then.number(0, 4);
+            version = 0;
+        }
+    }
+    out.set_balance_micros(balance);
+    if (!at) at = cursor{account_number, day ? INT64_MAX : last + 1, 0, balance, version};
     if (at->account != account_number) co_return invalid("page_token", "this token is of another account's statement.");
     const bool pays = kind == "wallet" || kind == "gift_only" || kind == "bonus";
-    auto asked = pays ? pg::with(account.number(0, 4), at->before, size + 1, kind) : pg::with(account_number, at->before, size + 1);
+    const auto gifts_before = std::min(at->before, last + 1);
+    auto asked = pays ? pg::with(account.number(0, 4), gifts_before, size + 1, kind) : pg::with(account_number, gifts_before, size + 1);
+    auto asked_entries = pg::with(account_number, at->before, size + 1, last);
+    if (day) asked_entries.add(*day);
+    else asked_entries.add_null();
     OVATION_CO_TRY(auto gifts, co_await (*held)->query(pays ? sql::gifts_of_payer : kind == "earnings" ? sql::gifts_of_earner : sql::gifts_of_house, std::move(asked), limit));
-    OVATION_CO_TRY(auto entries, co_await (*held)->query(sql::entries_of_account, pg::with(account_number, at->before, size + 1), limit));
+    OVATION_CO_TRY(auto entries, co_await (*held)->query(sql::entries_of_account, std::move(asked_entries), limit));
     OVATION_CO_CHECK(co_await held->commit());
 
-    auto others = entry_postings(entries, account_number);
+    auto others = entry_postings(entries, account_number, q.to_party);
     std::size_t next_other = 0;
     int next_gift = 0;
     while (out.postings_size() < size && (next_gift < gifts.size() || next_other < others.size())) {
@@ -243,9 +281,8 @@ awaitable<result<std::optional<v1::ListPostingsResponse>>> service::statement(st
                 break;
             }
             p->set_balance_after_micros(at->balance);
-            p->set_account_version(at->version);
             at->balance -= p->amount_micros();
-            --at->version;
+            if (!day) p->set_account_version(at->version--);
             *out.add_postings() = std::move(*p);
         }
     }

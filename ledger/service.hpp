@@ -26,7 +26,14 @@ public:
     awaitable<result<v1::GetWalletResponse>> wallet_of(user_id user);
 
 private:
-    awaitable<result<std::optional<v1::ListPostingsResponse>>> statement(std::string account, int page_size, std::string page_token);
+    struct question {
+        std::string account;
+        int page_size = 0;
+        std::string page_token;
+        std::int64_t as_of_ms = 0;
+        bool by_effective = false, to_party = false;
+    };
+    awaitable<result<std::optional<v1::ListPostingsResponse>>> statement(question q);
     cores& cores_;
     posting_queue& queue_;
     std::string time_zone_;

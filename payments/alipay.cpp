@@ -3,6 +3,8 @@
 #include <chrono>
 #include <cstdio>
 
+#include <spdlog/fmt/fmt.h>
+
 #include "base/crypto.hpp"
 #include "payments/internal/json.hpp"
 
@@ -69,6 +71,82 @@ result<notification> alipay::read(const delivery& d, std::int64_t now_ms) const 
     out.amount_minor = *amount;
     out.currency = "CNY";
     return out;
+}
+
+namespace {
+// The time of China's clocks, as Alipay writes it.
+std::string china_time(std::int64_t now_ms) {
+    const auto s = now_ms / 1000 + 8 * 3600;
+    const std::chrono::year_month_day day{std::chrono::sys_days(std::chrono::days(s / 86'400))};
+    return fmt::format("{:04}-{:02}-{:02} {:02}:{:02}:{:02}", static_cast<int>(day.year()), static_cast<unsigned>(day.month()), static_cast<unsigned>(day.day()), s / 3600 % 24, s / 60 % 60, s % 60);
+}
+// The bytes of an object's member as they stand in the text: what Alipay has signed.
+std::string_view raw_member(std::string_view text, std::string_view name) {
+    const auto at = text.find(fmt::format("\"{}\":{{", name));
+    if (at == text.npos) return {};
+    const auto first = text.find('{', at);
+    int depth = 0;
+    bool quoted = false;
+    for (auto i = first; i < text.size(); ++i) {
+        if (quoted && text[i] == '\\') ++i;
+        else if (text[i] == '"') quoted = !quoted;
+        else if (!quoted && text[i] == '{') ++depth;
+        else if (!quoted && text[i] == '}' && --depth == 0) return text.substr(first, i + 1 - first);
+    }
+    return {};
+}
+}  // namespace
+
+result<std::string> alipay::signed_form(std::string_view method, std::string biz_content, std::int64_t now_ms) const {
+    std::map<std::string, std::string> fields{{"app_id", options_.app_id}, {"method", std::string(method)}, {"format", "JSON"}, {"charset", "utf-8"}, {"sign_type", "RSA2"},
+                                              {"timestamp", china_time(now_ms)}, {"version", "1.0"}, {"biz_content", std::move(biz_content)}};
+    if (method == "alipay.trade.page.pay") {
+        fields["return_url"] = options_.return_url;
+        fields["notify_url"] = options_.notify_url;
+    }
+    std::string text;
+    for (const auto& [name, value] : fields) text += (text.empty() ? "" : "&") + name + "=" + value;
+    const auto signature = crypto::rsa_sha256_sign(options_.private_key, text);
+    if (!signature) return internal_fault("the key of Alipay does not sign");
+    fields["sign"] = crypto::base64(*signature);
+    std::string out;
+    for (const auto& [name, value] : fields) out += (out.empty() ? "" : "&") + url_encoded(name) + "=" + url_encoded(value);
+    return out;
+}
+
+// The page of the payment is an address that we sign; nothing is asked of Alipay.
+awaitable<result<std::optional<payment_begun>>> alipay::begin(payment_order order, std::int64_t now_ms) const {
+    if (options_.private_key.empty()) co_return std::nullopt;
+    const auto number = std::to_string(order.id);
+    const boost::json::object content{{"out_trade_no", number}, {"product_code", "FAST_INSTANT_TRADE_PAY"}, {"total_amount", fmt::format("{}.{:02}", order.amount_minor / 100, order.amount_minor % 100)}, {"subject", "Coins"}};
+    OVATION_CO_TRY(const auto form, signed_form("alipay.trade.page.pay", boost::json::serialize(content), now_ms));
+    co_return payment_begun{number, options_.server.url + "?" + form};
+}
+
+awaitable<result<std::optional<payment_standing>>> alipay::ask(payment_order order, std::int64_t now_ms) const {
+    if (options_.private_key.empty()) co_return std::nullopt;
+    const boost::json::object content{{"out_trade_no", std::to_string(order.id)}};
+    OVATION_CO_TRY(auto form, signed_form("alipay.trade.query", boost::json::serialize(content), now_ms));
+    const auto slash = options_.server.url.find('/', options_.server.url.find("//") + 2);
+    http_call call{"POST", slash == std::string::npos ? "/" : options_.server.url.substr(slash), {{"Content-Type", "application/x-www-form-urlencoded"}}, std::move(form)};
+    OVATION_CO_TRY(const auto reply, co_await fetch(options_.server, std::move(call), provider_answers_within));
+    const auto raw = raw_member(reply.body, "alipay_trade_query_response");
+    const auto signature = crypto::from_base64(text_at(parse_or_null(reply.body), {"sign"}));
+    if (reply.status != 200 || raw.empty() || !signature || !crypto::rsa_sha256_verify(options_.public_key, raw, *signature)) co_return provider_refused(reply, "the answer is not signed by Alipay");
+    const auto answer = parse_or_null(raw);
+    payment_standing out;
+    if (text_at(answer, {"code"}) != "10000") {
+        if (text_at(answer, {"sub_code"}) != "ACQ.TRADE_NOT_EXIST") co_return provider_refused(reply, text_at(answer, {"sub_msg"}));
+        out.now = payment_standing::state::over;  // nobody came to the page
+        co_return out;
+    }
+    if (text_at(answer, {"out_trade_no"}) != std::to_string(order.id)) co_return provider_refused(reply, "the answer is about another order");
+    const auto state = text_at(answer, {"trade_status"});
+    if (state == "TRADE_SUCCESS" || state == "TRADE_FINISHED") out.now = payment_standing::state::paid;
+    else if (state == "TRADE_CLOSED") out.now = payment_standing::state::over;
+    out.amount_minor = minor_of(text_at(answer, {"total_amount"})).value_or(0);
+    out.currency = "CNY";
+    co_return out;
 }
 
 }  // namespace ovation::payments

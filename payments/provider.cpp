@@ -27,4 +27,16 @@ std::optional<std::int64_t> minor_of(std::string_view t) {
     return out;
 }
 
+fault provider_refused(const http_reply& reply, std::string_view why) {
+    auto f = unavailable("provider_refused", "The provider did not take this payment. Nothing was charged; try again, or pay in another way.");
+    f.inside = fmt::format("status {}: {}", reply.status, why.empty() ? std::string_view(reply.body).substr(0, 300) : why);
+    return f;
+}
+
+std::int64_t order_of(std::string_view text) {
+    std::int64_t out = 0;
+    const auto [end, bad] = std::from_chars(text.data(), text.data() + text.size(), out);
+    return bad == std::errc{} && end == text.data() + text.size() && out > 0 ? out : 0;
+}
+
 }  // namespace ovation::payments

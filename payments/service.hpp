@@ -8,6 +8,7 @@
 #include "ledger/posting_queue.hpp"
 #include "ovation/v1/payment.pb.h"
 #include "payments/sandbox.hpp"
+#include "payments/steps.hpp"
 
 namespace ovation::payments {
 
@@ -18,6 +19,8 @@ struct service_parts {
     std::string sandbox_key;  // empty: the sandbox does not exist
     double rate_factor = 1;
     std::shared_ptr<const payments::providers> ways{};  // the others, by name
+    std::string bank_account{};                         // empty: no bank transfers
+    steps* books = nullptr;
 };
 
 class service {
@@ -30,6 +33,15 @@ public:
     awaitable<result<v1::TopUp>> get(granted who, v1::GetTopUpRequest request);
     awaitable<result<v1::TopUp>> pay_sandbox(granted who, v1::PaySandboxOrderRequest request);
 
+    awaitable<result<v1::Bonus>> grant_bonus(granted who, v1::GrantBonusRequest request);
+    awaitable<result<v1::ListBonusResponse>> list_bonus(granted who, v1::ListBonusRequest);
+    awaitable<result<v1::ImportBankFileResponse>> import_bank_file(granted who, v1::ImportBankFileRequest request);
+    awaitable<result<v1::ImportSettlementResponse>> import_settlement(granted who, v1::ImportSettlementRequest request);
+
+    // At the writer: asks the providers after orders that nobody has told us about, and nothing is given up before that; bonus coins whose
+    // time is over go back.
+    awaitable<result<void>> sweep();
+
     // The provider's notification as it came; what the provider then wants to hear: it may be forgotten there.
     awaitable<result<std::string_view>> notified(std::string name, std::function<std::string_view(const std::string&)> header, std::string body);
 
@@ -37,6 +49,8 @@ private:
     awaitable<result<v1::TopUp>> order(order_id id);
     [[nodiscard]] const provider* way(std::string_view name) const;
     awaitable<result<void>> credit(std::string name, notification n);
+    // Asks the order's provider, and books or ends it by the answer.
+    awaitable<result<void>> ask_after(std::int64_t order);
     service_parts p_;
     std::unique_ptr<provider> sandbox_;
     rate_limiter<user_id> orders_;

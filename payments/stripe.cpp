@@ -48,4 +48,38 @@ result<notification> stripe::read(const delivery& d, std::int64_t now_ms) const 
     return out;
 }
 
+awaitable<result<std::optional<payment_begun>>> stripe::begin(payment_order order, std::int64_t) const {
+    if (api_.key.empty()) co_return std::nullopt;
+    auto currency = order.currency;
+    std::ranges::transform(currency, currency.begin(), [](char c) { return static_cast<char>(std::tolower(static_cast<unsigned char>(c))); });
+    const auto number = std::to_string(order.id);
+    const std::vector<std::pair<std::string, std::string>> fields{
+        {"mode", "payment"}, {"client_reference_id", number}, {"payment_intent_data[metadata][order]", number}, {"line_items[0][quantity]", "1"},
+        {"line_items[0][price_data][currency]", currency}, {"line_items[0][price_data][unit_amount]", std::to_string(order.amount_minor)},
+        {"line_items[0][price_data][product_data][name]", "Coins"}, {"success_url", api_.return_url}, {"cancel_url", api_.return_url}};
+    std::string body;
+    for (const auto& [name, value] : fields) body += (body.empty() ? "" : "&") + url_encoded(name) + "=" + url_encoded(value);
+    http_call call{"POST", "/v1/checkout/sessions", {{"Authorization", "Bearer " + api_.key}, {"Idempotency-Key", "ovation-order-" + number}, {"Content-Type", "application/x-www-form-urlencoded"}}, std::move(body)};
+    OVATION_CO_TRY(const auto reply, co_await fetch(api_.server, std::move(call), provider_answers_within));
+    const auto session = parse_or_null(reply.body);
+    payment_begun out{text_at(session, {"id"}), text_at(session, {"url"})};
+    if (reply.status != 200 || out.reference.empty() || out.pay_url.empty()) co_return provider_refused(reply, text_at(session, {"error", "message"}));
+    co_return out;
+}
+
+awaitable<result<std::optional<payment_standing>>> stripe::ask(payment_order order, std::int64_t) const {
+    if (api_.key.empty() || order.reference.empty()) co_return std::nullopt;
+    http_call call{"GET", "/v1/checkout/sessions/" + url_encoded(order.reference), {{"Authorization", "Bearer " + api_.key}}, {}};
+    OVATION_CO_TRY(const auto reply, co_await fetch(api_.server, std::move(call), provider_answers_within));
+    const auto session = parse_or_null(reply.body);
+    if (reply.status != 200 || text_at(session, {"client_reference_id"}) != std::to_string(order.id)) co_return provider_refused(reply, text_at(session, {"error", "message"}));
+    payment_standing out;
+    if (text_at(session, {"payment_status"}) == "paid") out.now = payment_standing::state::paid;
+    else if (text_at(session, {"status"}) == "expired") out.now = payment_standing::state::over;
+    out.amount_minor = number_at(session, {"amount_total"}).value_or(0);
+    out.currency = text_at(session, {"currency"});
+    std::ranges::transform(out.currency, out.currency.begin(), [](char c) { return static_cast<char>(std::toupper(static_cast<unsigned char>(c))); });
+    co_return out;
+}
+
 }  // namespace ovation::payments

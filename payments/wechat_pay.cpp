@@ -36,4 +36,55 @@ result<notification> wechat_pay::read(const delivery& d, std::int64_t now_ms) co
     return out;
 }
 
+namespace {
+// Theirs has six characters or more.
+std::string number_of(std::int64_t order) { return fmt::format("{:08}", order); }
+}  // namespace
+
+// Signed by our key over method, target, time, nonce and body; the answer by one of the platform's.
+awaitable<result<http_reply>> wechat_pay::call(http_call what, std::int64_t now_ms) const {
+    const auto nonce = crypto::random_token();
+    const auto time = now_ms / 1000;
+    const auto signature = crypto::rsa_sha256_sign(options_.private_key, fmt::format("{}\n{}\n{}\n{}\n{}\n", what.method, what.target, time, nonce, what.body));
+    if (!signature) co_return internal_fault("the key of WeChat Pay does not sign");
+    what.headers.emplace_back("Authorization", fmt::format(R"(WECHATPAY2-SHA256-RSA2048 mchid="{}",nonce_str="{}",signature="{}",timestamp="{}",serial_no="{}")", options_.merchant, nonce, crypto::base64(*signature), time, options_.serial));
+    what.headers.emplace_back("Accept", "application/json");
+    if (!what.body.empty()) what.headers.emplace_back("Content-Type", "application/json");
+    OVATION_CO_TRY(auto reply, co_await fetch(options_.server, std::move(what), provider_answers_within));
+    const auto key = options_.keys.find(reply.header("wechatpay-serial"));
+    const auto theirs = crypto::from_base64(reply.header("wechatpay-signature"));
+    if (key == options_.keys.end() || !theirs || !crypto::rsa_sha256_verify(key->second, fmt::format("{}\n{}\n{}\n", reply.header("wechatpay-timestamp"), reply.header("wechatpay-nonce"), reply.body), *theirs))
+        co_return provider_refused(reply, "the answer is not signed by the platform");
+    co_return reply;
+}
+
+awaitable<result<std::optional<payment_begun>>> wechat_pay::begin(payment_order order, std::int64_t now_ms) const {
+    if (options_.private_key.empty()) co_return std::nullopt;
+    const boost::json::object body{{"appid", options_.app_id}, {"mchid", options_.merchant}, {"description", "Coins"}, {"out_trade_no", number_of(order.id)}, {"notify_url", options_.notify_url},
+                                   {"amount", {{"total", order.amount_minor}, {"currency", order.currency}}}};
+    OVATION_CO_TRY(const auto reply, co_await call({"POST", "/v3/pay/transactions/native", {}, boost::json::serialize(body)}, now_ms));
+    const auto answer = parse_or_null(reply.body);
+    payment_begun out{number_of(order.id), text_at(answer, {"code_url"})};
+    if (reply.status != 200 || out.pay_url.empty()) co_return provider_refused(reply, text_at(answer, {"message"}));
+    co_return out;
+}
+
+awaitable<result<std::optional<payment_standing>>> wechat_pay::ask(payment_order order, std::int64_t now_ms) const {
+    if (options_.private_key.empty()) co_return std::nullopt;
+    OVATION_CO_TRY(const auto reply, co_await call({"GET", fmt::format("/v3/pay/transactions/out-trade-no/{}?mchid={}", number_of(order.id), url_encoded(options_.merchant)), {}, {}}, now_ms));
+    const auto answer = parse_or_null(reply.body);
+    payment_standing out;
+    if (reply.status == 404 && text_at(answer, {"code"}) == "ORDER_NOT_EXIST") {
+        out.now = payment_standing::state::over;
+        co_return out;
+    }
+    if (reply.status != 200 || order_of(text_at(answer, {"out_trade_no"})) != order.id) co_return provider_refused(reply, text_at(answer, {"message"}));
+    const auto state = text_at(answer, {"trade_state"});
+    if (state == "SUCCESS") out.now = payment_standing::state::paid;
+    else if (state == "CLOSED" || state == "REVOKED" || state == "PAYERROR") out.now = payment_standing::state::over;
+    out.amount_minor = number_at(answer, {"amount", "total"}).value_or(0);
+    out.currency = text_at(answer, {"amount", "currency"});
+    co_return out;
+}
+
 }  // namespace ovation::payments

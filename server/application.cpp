@@ -16,6 +16,7 @@
 #include "gifts/service.hpp"
 #include "ledger/routes.hpp"
 #include "ledger/service.hpp"
+#include "payments/back_office.hpp"
 #include "rooms/service.hpp"
 #include "server/listener.hpp"
 #include "server/schema.hpp"
@@ -199,7 +200,9 @@ struct application::parts {
           room_service(all, hall),
           song_service(all),
           hour(all.at(0).context, clock, registry),
-          payment_service({all, queue, clock, options.demo ? options.sandbox_key : std::string(), factor(), std::make_shared<payments::providers>(ways_to_pay(options))}) {
+          money_desk(all, all.at(0), queue, registry, options.time_zone),
+          payment_service({all, queue, clock, options.demo ? options.sandbox_key : std::string(), factor(), std::make_shared<payments::providers>(ways_to_pay(options)), options.bank_account, &money_desk.books()}) {
+        money_desk.also(payment_service);
         stage_routes.hall = &hall;
         stage_routes.kept = &kept;
         stage_routes.channels = &channel_service;
@@ -238,6 +241,7 @@ struct application::parts {
     rooms::service room_service;
     songs::service song_service;
     trends hour;
+    payments::back_office money_desk;
     payments::service payment_service;
     rpc_table table;
     access_gate gate;
@@ -292,6 +296,7 @@ void application::parts::wire() {
     kept.register_with(table, gate);
     song_service.register_with(table);
     payment_service.register_with(table, gate);
+    money_desk.register_with(table, gate);
     table.add<v1::GetLiveTotalsRequest, v1::GetLiveTotalsResponse>("/ovation.v1.OpsService/GetLiveTotals",
                                                                    [this](granted, v1::GetLiveTotalsRequest) { return live_totals(all, hall, hour, options.time_zone); });
     rpc = std::make_unique<connect_router>(connect_router::parts{table, gate, *people, clock, registry, origins});
@@ -317,6 +322,7 @@ void application::parts::start_tasks() {
     asio::post(all.at(0).context, [this] { all.at(0).tasks.spawn("recordings_left", kept.finish_left()); });
     asio::post(all.at(0).context, [this] { all.at(0).tasks.spawn("boards", ranking.run()); });
     asio::post(all.at(0).context, [this] { all.at(0).tasks.spawn("bumps", bumps.run()); });
+    asio::post(all.at(0).context, [this] { all.at(0).tasks.spawn("back_office", money_desk.run()); });
     asio::post(all.at(0).context, [this] { hour.start(); });
     asio::post(all.at(0).context, [this] { gift_service.keep_loading(all.at(0)); });
     seals.start();
@@ -331,6 +337,7 @@ void application::parts::stop() {
     kept.stop();
     ranking.stop();
     bumps.stop();
+    money_desk.stop();
     std::this_thread::sleep_for(std::chrono::milliseconds(200));
     queue.stop(std::chrono::seconds(options.stop_within_s));
     seals.stop();

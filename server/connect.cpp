@@ -14,11 +14,13 @@
 #include "base/limits.hpp"
 #include "base/text.hpp"
 #include "base/log.hpp"
+#include "ovation/v1/case.pb.h"
 #include "ovation/v1/channel.pb.h"
 #include "ovation/v1/gift.pb.h"
 #include "ovation/v1/ledger.pb.h"
 #include "ovation/v1/ops.pb.h"
 #include "ovation/v1/payment.pb.h"
+#include "ovation/v1/payout.pb.h"
 #include "ovation/v1/room.pb.h"
 #include "ovation/v1/recording.pb.h"
 #include "ovation/v1/song.pb.h"
@@ -178,7 +180,7 @@ http_response error_response(const fault& f) {
 connect_router::connect_router(parts p) : p_(p) {
     const google::protobuf::FileDescriptor* files[] = {
         v1::RegisterRequest::descriptor()->file(), v1::Channel::descriptor()->file(), v1::Gift::descriptor()->file(), v1::Posting::descriptor()->file(),
-        v1::TopUp::descriptor()->file(),           v1::Room::descriptor()->file(),    v1::Song::descriptor()->file(), v1::Recording::descriptor()->file(), v1::AuditRow::descriptor()->file()};
+        v1::TopUp::descriptor()->file(),           v1::Room::descriptor()->file(),    v1::Song::descriptor()->file(), v1::Recording::descriptor()->file(), v1::AuditRow::descriptor()->file(), v1::Payout::descriptor()->file(), v1::Case::descriptor()->file()};
     auto& seconds = p_.registry.make_histogram("ovation_rpc_seconds", "One RPC, request read to answer made.");
     for (const auto* file : files)
         for (int s = 0; s < file->service_count(); ++s)

@@ -8,10 +8,14 @@
 #include <fstream>
 #include <iostream>
 #include <sstream>
+#include <thread>
 
 #include "ledger/audit.hpp"
 #include "ledger/export.hpp"
 #include "ledger/sealing.hpp"
+#include "payments/month_close.hpp"
+#include "payments/steps.hpp"
+#include "server/sql.hpp"
 #include "server/tool.hpp"
 
 namespace ovation::server {
@@ -125,9 +129,82 @@ int prove(const config& c, const ledger_arguments& a) {
     return 0;
 }
 
+namespace {
+// The files that a signed manifest names lie beside it, as they were.
+int check_pack(const std::string& path, const std::string& text, const ledger::seal_verifier& key) {
+    const auto body = ledger::open_note(text, key);
+    if (!body) {
+        std::cout << body.error().message << '\n';
+        return 1;
+    }
+    std::istringstream lines{std::string(*body)};
+    bool whole = true;
+    int files = 0;
+    for (std::string line; std::getline(lines, line);) {
+        if (line.size() < 66 || line[64] != ' ' || line.find_first_not_of("0123456789abcdef") != 64) continue;
+        const auto name = std::filesystem::path(line.substr(65)).filename();
+        const auto file = std::filesystem::path(path).parent_path() / name;
+        const bool same = std::filesystem::exists(file) && crypto::to_hex(crypto::sha256(text_of_file(file.string(), "file"))) == line.substr(0, 64);
+        whole = whole && same;
+        ++files;
+        std::cout << fmt::format("{:<4} {}\n", same ? "ok" : "BAD", name.string());
+    }
+    std::cout << (whole ? fmt::format("The pack is as {} signed it: {} files.\n", key.name, files) : std::string("The pack is NOT as it was signed.\n"));
+    return whole ? 0 : 1;
+}
+void write_whole(const std::filesystem::path& path, const std::string& text) {
+    std::ofstream out(path, std::ios::binary);
+    out << text;
+    out.flush();
+    if (!out) throw failed{fmt::format("{} cannot be written.", path.string())};
+}
+}  // namespace
+
+int close_month(const config& c, const ledger_arguments& a) {
+    const auto first = must(payments::first_of_month(a.month));
+    const auto signer = signer_of(a);
+    std::optional<payments::bank_statement> bank;
+    if (!a.bank_file.empty()) bank = must(payments::read_camt_053(text_of_file(a.bank_file, "bank")));
+    tool t(c);
+    const auto who = run(t.context, t.db.query(sql::finance_by_handle, pg::with(a.by)));
+    if (who.empty()) throw failed{fmt::format("by: {} is not an account with the role finance.", a.by)};
+    const auto id = run(t.context, payments::close_month(t.db, first, c.time_zone, user_id(who.number(0, 0)), a.reason));
+    // The server that is the writer books it within a second. Where none runs, this program becomes the writer for a moment.
+    const auto booked = [&] { return !run(t.context, t.db.query(sql::is_month_closed, pg::with(first))).empty(); };
+    for (int i = 0; i < 30 && !booked(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    if (!booked()) {
+        system_clock_source clock;
+        metrics registry;
+        cores one(1, c.database, 2);
+        ledger::posting_queue queue({c.database, fmt::format("close:{}", ::getpid()), c.time_zone}, clock, registry);
+        payments::steps books(one.at(0), queue);
+        one.start();
+        queue.start();
+        run(t.context, [](payments::steps& s, std::int64_t month) -> awaitable<result<bool>> {
+            OVATION_CO_CHECK(co_await s.settle("month_close", month));
+            co_return true;
+        }(books, id));
+        queue.stop(std::chrono::seconds(5));
+        one.join();
+    }
+    const auto pack = run(t.context, payments::make_pack(t.db, first, c.time_zone, bank));
+    const auto folder = std::filesystem::path(a.folder) / a.month;
+    std::filesystem::create_directories(folder);
+    for (const auto& [name, text] : pack.files) write_whole(folder / name, text);
+    write_whole(folder / "manifest", ledger::sign_note(payments::manifest_of(pack, a.month), signer));
+    write_whole(folder / "verifier", signer.verifier().text() + "\n");
+    std::cout << fmt::format("{} is closed by entry {}, its last entry is {}. {} files are in {}.\n", a.month, pack.marker_seq, pack.last_seq, pack.files.size(), folder.string());
+    if (bank)
+        std::cout << fmt::format("bank: {} bookings agree, {} only in the books, {} only at the bank; the closing balances differ by {} (minor units)\n", pack.bank_matched, pack.bank_only_ours, pack.bank_only_theirs,
+                                 pack.bank_difference_minor);
+    return 0;
+}
+
 int check_proof(const ledger_arguments& a) {
     const auto key = verifier_of(a);
-    const auto proof = ledger::check_proof(text_of_file(a.file, "file"), key);
+    const auto text = text_of_file(a.file, "file");
+    if (text.starts_with("ovation/month-close@")) return check_pack(a.file, text, key);
+    const auto proof = ledger::check_proof(text, key);
     if (!proof) {
         std::cout << proof.error().message << '\n';
         return 1;

@@ -141,7 +141,14 @@ int main(int argc, char** argv) {
     prove_command->add_option("folder", books.folder, "Folder of seals.")->required();
     prove_command->add_option("entry", books.seq, "Number of the entry.");
     prove_command->add_option("--from", books.from, "Size of an older checkpoint of the folder.");
-    auto* check_proof_command = ledger_command->add_subcommand("check", "Check a proof; needs no server and no database. Exit 1 when it does not hold.");
+    auto* close_command = with_settings(ledger_command->add_subcommand("close", "Close a month by a marker and write its signed pack: trial balance, coins, receivables, VAT, withholding, payouts, the difference to the bank. Again it writes the same."));
+    close_command->add_option("month", books.month, "YYYY-MM, a month that is over.")->required();
+    close_command->add_option("--folder", books.folder, "Where the pack goes, into a folder of the month's name.")->required();
+    close_command->add_option("--signer", books.signer_file, "File with the signer's key; made when there is none.")->required();
+    close_command->add_option("--bank", books.bank_file, "The bank's statement of the month, ISO 20022 camt.053.");
+    close_command->add_option("--by", books.by, "Log-in name of whoever closes it; has the role finance.")->required();
+    close_command->add_option("--reason", books.reason, "Kept in the audit trail.");
+    auto* check_proof_command = ledger_command->add_subcommand("check", "Check a proof, or the manifest of a closed month; needs no server and no database. Exit 1 when it does not hold.");
     check_proof_command->add_option("file", books.file, "The proof.")->required();
     for (auto* sub : {verify_command, prove_command, check_proof_command})
         sub->add_option("--verifier", books.verifier, "Whose signature counts: the key that seal printed, or a file that holds it; by default `verifier` in the folder.");
@@ -227,6 +234,7 @@ int main(int argc, char** argv) {
         if (*books_rebuild) return server::rebuild_books(options);
         if (*seal_command) return server::seal_books(options, books);
         if (*prove_command) return server::prove(options, books);
+        if (*close_command) return server::close_month(options, books);
         if (*check_proof_command) return server::check_proof(books);
         if (*rebuild_command) {
             tool t(options);

@@ -18,13 +18,15 @@ template <class T>
 T run(asio::io_context& context, awaitable<result<T>> body) {
     std::optional<result<T>> out;
     std::exception_ptr bug;
+    // In this order: another loop that was asked may give its last work back late, and the end of all work stops a loop.
+    const auto work = asio::make_work_guard(context);
+    context.restart();
     asio::co_spawn(context, std::move(body), [&](std::exception_ptr failure, result<T> value) {
         bug = failure;
         out = std::move(value);
         context.stop();
     });
     context.run();
-    context.restart();
     if (bug) std::rethrow_exception(bug);
     if (!*out) throw failed{out->error().in_full()};
     if constexpr (!std::is_void_v<T>) return std::move(**out);

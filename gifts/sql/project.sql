@@ -3,6 +3,10 @@ upto as (select least((select seq from ledger.progress), old.seq + $2) as seq, o
 news as (
   select g.seq, g.price / 10000 as coins, g.room, t.channel_id, g.payer, t.singer_user, (g.at at time zone $1)::date as day
   from ledger.given g join ledger.parties t on t.id = g.route, upto where g.seq > upto.after and g.seq <= upto.seq
+  union all
+  -- What was reversed is taken off in the period that is open then.
+  select b.seq, -b.micros / 10000, g.room, t.channel_id, g.payer, t.singer_user, (b.at at time zone $1)::date
+  from upto join ledger.given_back b on b.seq > upto.after and b.seq <= upto.seq join ledger.given g on g.seq = b.gift join ledger.parties t on t.id = g.route
 ),
 counted as (
   select s.scope, s.scope_id, s.subject, s.subject_id, n.day, sum(n.coins)::bigint as coins, max(n.seq) as reached

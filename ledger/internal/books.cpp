@@ -178,7 +178,7 @@ result<outcome> books::judge(plan& to, const entry_command& e, const known_entry
     }
     __int128 total = 0;
     for (const auto& [name, amount] : e.legs) total += amount;
-    if (total != 0 || e.legs.size() == 1 || (e.legs.empty() && e.kind != "marker")) return not_taken;
+    if (total != 0 || e.legs.size() == 1 || (e.legs.empty() && !may_move_nothing(e.kind))) return not_taken;
 
     std::unordered_map<account*, std::int64_t> sums;
     for (std::size_t i = 0; i < e.legs.size(); ++i)

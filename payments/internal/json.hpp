@@ -1,7 +1,6 @@
 // Reading what providers send: a field by its path, or nothing.
 #pragma once
 #include <boost/json.hpp>
-#include <charconv>
 #include <initializer_list>
 #include <optional>
 #include <string>
@@ -31,11 +30,4 @@ inline std::optional<std::int64_t> number_at(const boost::json::value& root, std
     const auto* v = at_path(root, path);
     return v && v->is_int64() ? std::optional(v->get_int64()) : std::nullopt;
 }
-// An order's number as we gave it away: digits, above 0.
-inline std::int64_t order_of(std::string_view text) {
-    std::int64_t out = 0;
-    const auto [end, bad] = std::from_chars(text.data(), text.data() + text.size(), out);
-    return bad == std::errc{} && end == text.data() + text.size() && out > 0 ? out : 0;
-}
-
 }  // namespace ovation::payments

@@ -56,7 +56,11 @@ before(async () => {
         performance as (insert into rooms.performance (singer_id, song_id, ended_at) select u.id, song.id, now() from song, identity.users u where u.subject = 'm-${names[1]}' returning id, singer_id),
         recording as (insert into rooms.recording (performance_id, token, state) select id, 'matrix-recording-token-${i}', 'ready' from performance returning id)
       insert into rooms.recording_part (recording_id, singer_id) select recording.id, performance.singer_id from recording, performance returning recording_id`);
-    world.push({ recording_id: recording, agent: names[0], singer: names[1], listener: names[2], channel_id: channel.id, room_id: room.id, contract_id: contract.id, order_id: order.orderId, session_id: session.id });
+    const payout = await server.psql(`
+      with y as (insert into payments.payee (user_id, method, holder, account, tax_scheme) select id, 'alipay', 'matrix', 'matrix', 'none' from identity.users where subject = 'm-${names[1]}' returning user_id)
+      insert into payments.payout (user_id, key, asked_minor, origin, day, state, gross_minor, needs) select user_id, gen_random_uuid(), 0, 'demand', now(), 'paid', 1, 1 from y returning id`);
+    const question = await server.psql(`insert into payments.money_case (key, kind, state, user_id, reason, opened_by) select gen_random_uuid(), 'question', 'open', id, 'matrix', id from identity.users where subject = 'm-${names[2]}' returning id`);
+    world.push({ payout_id: payout, case_id: question, recording_id: recording, agent: names[0], singer: names[1], listener: names[2], channel_id: channel.id, room_id: room.id, contract_id: contract.id, order_id: order.orderId, session_id: session.id });
   }
 });
 after(() => server?.stop());
@@ -65,7 +69,10 @@ after(() => server?.stop());
 function stands(relation, subject, user, w) {
   switch (relation) {
     case 'RELATION_ANY': return true;
-    case 'RELATION_OWN': return user === (subject === 'recording_id' ? w.singer : w.listener);
+    case 'RELATION_OWN':
+      if (subject === 'payout_id' && user === 'finance') return true; // the house may look, and cancel
+      if (subject === 'case_id' && ['ops', 'finance'].includes(user)) return true;
+      return user === (['recording_id', 'payout_id'].includes(subject) ? w.singer : w.listener);
     case 'RELATION_ROOM_SINGER': return user === w.singer;
     case 'RELATION_ON_STAGE': return user === w.singer; // nobody has the other seat
     case 'RELATION_ROOM_STAFF': return user === w.singer || user === w.agent || user === 'ops' || (user === 'helper' && w === world[0]);

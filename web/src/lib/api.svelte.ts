@@ -92,10 +92,10 @@ export function sentence(reason: string, text: string): string {
   const named = language.now === 'zh' && reason === 'invalid_argument' && text ? `${known[0]}（${text}）` : null;
   return named ?? (language.now === 'zh' ? known[0] : (known[1] ?? text));
 }
-// The sentence for what went wrong, and its stable reason.
-export function problem(e: unknown): { text: string; reason: string; retryable: boolean } {
+// The sentence for what went wrong, its stable reason, and the field that it is about.
+export function problem(e: unknown): { text: string; reason: string; field: string; retryable: boolean } {
   const c = ConnectError.from(e);
   const detail = c.findDetails(ErrorDetailSchema)[0];
   const offline = !detail && (c.code === Code.Unavailable || c.code === Code.Unknown);
-  return { text: offline ? t('offline_page') : sentence(detail?.reason ?? '', c.rawMessage), reason: detail?.reason ?? (offline ? 'offline' : ''), retryable: detail?.retryable ?? true };
+  return { text: offline ? t('offline_page') : sentence(detail?.reason ?? '', c.rawMessage), reason: detail?.reason ?? (offline ? 'offline' : ''), field: detail?.field ?? '', retryable: detail?.retryable ?? true };
 }

@@ -1,6 +1,7 @@
 // Every string of the listeners' pages in both languages: key → [Chinese, English]. {name} is filled in. The desks bring their own
 // (words.desk.ts), which a listener does not load.
 import type { deskWords } from './words.desk';
+import type { moneyWords } from './words.money';
 import type { moreWords } from './words.more';
 import type { peopleWords } from './words.people';
 
@@ -31,7 +32,7 @@ const words = {
   total_points: ['{n} 分', '{n} points'], offline_page: ['现在连不上服务器，请检查网络再试', 'The server cannot be reached. Check your network and try again'], all_supporters: ['支持者榜', 'All supporters'], you: ['你', 'You'], score: ['得分', 'Score'], line_perfect: ['很稳', 'Steady'], line_good: ['接近', 'Close'], line_off: ['有点飘', 'Wandering'],
 } as const satisfies Record<string, readonly [string, string]>;
 
-export type Key = keyof typeof words | keyof typeof deskWords | keyof typeof moreWords | keyof typeof peopleWords;
+export type Key = keyof typeof words | keyof typeof deskWords | keyof typeof moneyWords | keyof typeof moreWords | keyof typeof peopleWords;
 const known: Partial<Record<Key, readonly [string, string]>> = { ...words };
 export const addWords = (more: Record<string, readonly [string, string]>) => Object.assign(known, more);
 const stored = localStorage.getItem('language');

@@ -22,6 +22,12 @@ export const refusals: Record<string, readonly [string, string | null]> = {
   bumps_not_sold: [`这个房间不卖提前，${free}`, null], bumps_sold_out: [`今晚的提前名额卖完了，${free}`, null], already_bumped: [`已经提前过了，${free}`, null], bump_released: ['金币已经退回钱包；要再提前请重新操作', null],
   own_room: ['这是你自己的房间，台就是你的', null], seat_taken: ['位置上有人', null], seat_locked: ['位置留给被邀请的歌手，请让主唱邀请你', null],
   sung_alone: ['这里只有你自己', null], not_ready: ['录音还没有好，请稍等', null], nothing_sung: ['这段录音里没有唱', null], no_free_gift: ['今天的免费礼物用完了；听十分钟送一个，一天最多十个', null],
+  no_payee: ['还不知道打给谁，请先填写收款人', null], once_a_day: ['一天只能申请一次提现，请明天再来', null], not_available: ['现在可提的没有这么多：其余的还没有到期、被冻结或已申请', null], below_threshold: ['没有达到提现起点', null], insufficient_earnings: ['收入刚刚变少了，没有扣款；请看一下账单再申请', null],
+  wrong_state: ['状态已经变了，请重新看一下', null], wrong_version: ['收款人刚刚改过，请先看新的账户', null], payee_not_verified: ['收款账户还没有核实，请先核实收款人', null], own_payee: ['自己的收款账户要由别人核实', null], own_payout: ['自己的提现要由别人决定', null],
+  second_person: ['您的意见已记下；还要另一个人作出同样的决定才生效', null], not_paid: ['这笔充值没有付过款', null], all_spent: ['这笔充值的金币都用完了', null], all_given_back: ['这笔充值已经全部退回', null], too_late: ['已过退款期，不能再退', null],
+  own_money: ['和自己有关的钱要由别人决定', null], coins_held: ['有金币正为点歌冻结着，唱完再来', null],
+  provider_unreachable: [`付款平台暂时连不上，${free}，${later}`, null], provider_refused: [`付款平台没有接受，${free}；请再试或换一种方式`, null],
+  already_in_a_case: ['这笔钱已经在另一个案件里', null], not_due: ['还没有到可以核销的时候', null],
   // Of a socket that was closed.
   'session ended': ['登录已结束，请重新登录', 'This session has ended. Log in again.'], 'too many sockets': ['同一个账号打开的页面太多了，请关掉几个', 'This account has too many pages open. Close some of them.'],
 };

@@ -1,0 +1,1 @@
+select booking from payments.bank_credit where order_id = $1

@@ -1,0 +1,1 @@
+select p.seq, payments.size_of(p.part), coalesce(s.key, ''), coalesce(s.value::bigint, 0) from payments.case_part p left join lateral jsonb_each_text(p.shares) s on true where p.case_id = $1 order by p.seq desc, s.key

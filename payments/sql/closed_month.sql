@@ -1,0 +1,1 @@
+select c.marker_seq, c.last_seq, coalesce((select p.last_seq from ledger.closed_months p where p.month = ($1::date - interval '1 month')::date), ledger.seq_before(($1::date)::timestamp at time zone $2)) from ledger.closed_months c where c.month = $1::date

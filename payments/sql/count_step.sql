@@ -1,0 +1,1 @@
+select payments.count_step($1)

@@ -1,0 +1,1 @@
+select payments.expire_bonus($1)

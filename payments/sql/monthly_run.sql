@@ -1,0 +1,1 @@
+select payments.monthly_run((now() at time zone $1)::date)

@@ -1,0 +1,1 @@
+select 1 where ledger.is_of($1, $2)

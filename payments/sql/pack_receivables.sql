@@ -1,0 +1,2 @@
+select name, sum(rest), coalesce(sum(rest) filter (where age <= 30), 0), coalesce(sum(rest) filter (where age between 31 and 90), 0), coalesce(sum(rest) filter (where age between 91 and 180), 0), coalesce(sum(rest) filter (where age > 180), 0)
+from (select name, rest, extract(day from (($2::date + interval '1 month')::timestamp at time zone $3) - at)::int as age from ledger.owed_at($1)) o group by name order by name

@@ -1,0 +1,1 @@
+select p.id from payments.payout p where p.state in ('requested', 'approved') and not exists (select from payments.step s where s.subject = 'payout' and s.subject_id = p.id and s.entry_seq is null) order by p.id limit 200

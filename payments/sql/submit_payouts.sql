@@ -1,0 +1,1 @@
+select payments.submit_payouts($1::uuid, $2, $3)

@@ -1,0 +1,1 @@
+select 1 from ledger.closed_months where month = $1::date
