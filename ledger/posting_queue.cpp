@@ -196,7 +196,7 @@ awaitable<void> posting_queue::run() {
 
 // An idle writer brings its rows up to date, and keeps its lease.
 awaitable<void> posting_queue::rest() {
-    co_await sleep(std::chrono::milliseconds(writer_->unsaved() ? 20 : 500));
+    co_await sleep(std::chrono::milliseconds(writer_->unsaved() ? 5 : 500));
     {
         std::scoped_lock lock(mutex_);
         if (!waiting_.empty()) co_return;

@@ -15,6 +15,8 @@ constexpr auto limit = std::chrono::seconds(30);
 constexpr auto patience = std::chrono::minutes(30);
 constexpr std::int64_t day_ms = 86'400'000;
 constexpr std::int64_t page = 50'000;
+constexpr std::size_t rows_together = 64;
+constexpr std::size_t rows_when_idle = 250;  // so that a gift that comes then waits a few milliseconds at most
 
 std::string numbers(const auto& of, auto number) {
     std::string out = "{";
@@ -301,13 +303,17 @@ awaitable<result<void>> resident_writer::open_missing(pg::connection& db, std::s
     co_return co_await load_accounts(db, batch, what);
 }
 
-// How many unsaved rows go along with a batch of so many, so that none waits longer than the options say.
+// How many unsaved rows go along with a batch of so many, so that none waits longer than the options say. Small batches carry
+// none until some have come together: a statement for one row costs the batch more than the row.
 std::size_t resident_writer::rows_due(std::size_t posting) {
+    const auto now = clock_.steady_ms();
     const auto waiting = static_cast<double>(books_.unsaved());
-    const auto since = static_cast<double>(clock_.steady_ms() - saved_ms_);
+    const auto since = static_cast<double>(now - saved_ms_);
     const auto share = std::max(static_cast<double>(posting) / static_cast<double>(options_.lag_gifts), since / static_cast<double>(options_.lag_ms));
     due_ = std::min(due_ + share * waiting, waiting);
     const auto whole = static_cast<std::size_t>(due_);
+    if (whole < rows_together && now - rows_saved_ms_ < options_.lag_ms / 10) return 0;
+    rows_saved_ms_ = now;
     due_ -= static_cast<double>(whole);
     return whole;
 }
@@ -418,7 +424,7 @@ awaitable<result<outcomes>> resident_writer::judge_known(pg::connection& reader,
 void resident_writer::seal() {
     judged_ = open_.has_value();
     open();
-    books_.seal(*open_, judged_ ? rows_due(static_cast<std::size_t>(open_->posted())) : 2'000);
+    books_.seal(*open_, judged_ ? rows_due(static_cast<std::size_t>(open_->posted())) : rows_when_idle);
     sealed_ = std::move(open_);
     sealed_tree_ = open_tree_;
     open_.reset();

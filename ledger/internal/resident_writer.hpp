@@ -85,7 +85,7 @@ private:
     bool judged_ = false;                      // the sealed one holds commands, not only rows
     merkle_tree tree_, sealed_tree_, open_tree_;  // committed; and what it will be
     std::int64_t frontier_seq_ = 0;
-    std::int64_t saved_ms_ = 0;
+    std::int64_t saved_ms_ = 0, rows_saved_ms_ = 0;
     double due_ = 0;  // rows to save, carried over
     std::vector<std::shared_ptr<leaf>> leaves_;  // by number
     std::int64_t kept_from_ms_ = 0;
