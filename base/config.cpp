@@ -31,6 +31,8 @@ const std::vector<setting>& settings() {
         {"media_root", "Folder of the backing tracks; `songs import` writes it.", false, &config::media_root},
         {"allowed_origins", "Origins (https://example.org), apart by commas, whose pages may call besides our own.", false, &config::allowed_origins},
         {"trusted_proxies", "IP addresses, apart by commas, whose X-Forwarded-For is believed.", false, &config::trusted_proxies},
+        {"node_url", "Address by which the other servers of this installation reach this one, http(s)://host:port; empty: what comes here while another server writes the books is refused.", false, &config::node_url},
+        {"node_ca", "PEM file of the authorities that other servers' certificates are checked by; empty: the system's.", false, &config::node_ca},
         {"words_file", "Text file with one refused chat word a line; empty: none.", false, &config::words_file},
         {"time_zone", "IANA zone of the days of boards, limits and contracts. Changing it later moves no booked day.", false, &config::time_zone},
         {"log_level", "debug, info, warn or error.", false, &config::log_level, 0, 0, {"debug", "info", "warn", "error"}},

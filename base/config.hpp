@@ -21,6 +21,7 @@ struct config {
     std::string media_root = "/var/lib/ovation/media";
     std::string recording_root = "/var/lib/ovation/recordings";
     std::string allowed_origins, trusted_proxies;
+    std::string node_url, node_ca;
     std::string words_file;
     std::string time_zone = "Asia/Shanghai";
     std::string log_level = "info";

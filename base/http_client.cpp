@@ -60,31 +60,64 @@ std::string_view http_reply::header(std::string_view name) const {
     return {};
 }
 
-awaitable<result<http_reply>> fetch(http_server server, http_call call, std::chrono::milliseconds limit) {
-    const auto at = place_of(server.url);
-    if (!at) co_return internal_fault(fmt::format("{} is not the address of a server", server.url));
-    try {
+struct http_link::line {
+    explicit line(const place& where) : at(where) {}
+    place at;
+    asio::ssl::context trust{asio::ssl::context::tls_client};
+    std::optional<beast::tcp_stream> plain;
+    std::optional<beast::ssl_stream<beast::tcp_stream>> secure;
+    std::chrono::steady_clock::time_point used;
+
+    awaitable<void> open(const std::string& ca_file, std::chrono::milliseconds limit) {
         const auto executor = co_await asio::this_coro::executor;
-        beast::tcp_stream plain(executor);
-        plain.expires_after(limit);
+        plain.emplace(executor);
+        plain->expires_after(limit);
         asio::ip::tcp::resolver resolver(executor);
-        const auto found = co_await resolver.async_resolve(at->host, at->port, asio::use_awaitable);
-        co_await plain.async_connect(found, asio::use_awaitable);
-        if (!at->tls) co_return co_await exchange(plain, *at, call);
-        asio::ssl::context trust(asio::ssl::context::tls_client);
-        if (server.ca_file.empty()) trust.set_default_verify_paths();
-        else trust.load_verify_file(server.ca_file);
-        beast::ssl_stream<beast::tcp_stream> secure(std::move(plain), trust);
-        secure.set_verify_mode(asio::ssl::verify_peer);
-        secure.set_verify_callback(asio::ssl::host_name_verification(at->host));
-        if (!SSL_set_tlsext_host_name(secure.native_handle(), at->host.c_str())) co_return internal_fault("the server's name does not fit into TLS");
-        co_await secure.async_handshake(asio::ssl::stream_base::client, asio::use_awaitable);
-        co_return co_await exchange(secure, *at, call);
+        const auto found = co_await resolver.async_resolve(at.host, at.port, asio::use_awaitable);
+        co_await plain->async_connect(found, asio::use_awaitable);
+        plain->socket().set_option(asio::ip::tcp::no_delay(true));
+        if (!at.tls) co_return;
+        if (ca_file.empty()) trust.set_default_verify_paths();
+        else trust.load_verify_file(ca_file);
+        secure.emplace(std::move(*plain), trust);
+        secure->set_verify_mode(asio::ssl::verify_peer);
+        secure->set_verify_callback(asio::ssl::host_name_verification(at.host));
+        SSL_set_tlsext_host_name(secure->native_handle(), at.host.c_str());
+        co_await secure->async_handshake(asio::ssl::stream_base::client, asio::use_awaitable);
+    }
+};
+http_link::http_link(http_server to) : to_(std::move(to)) {}
+http_link::~http_link() = default;
+http_link::http_link(http_link&&) noexcept = default;
+http_link& http_link::operator=(http_link&&) noexcept = default;
+
+awaitable<result<http_reply>> http_link::call(http_call call, std::chrono::milliseconds limit) {
+    constexpr auto idle_max = std::chrono::seconds(5);  // less than servers keep one open
+    try {
+        if (line_ && std::chrono::steady_clock::now() - line_->used > idle_max) line_.reset();
+        if (!line_) {
+            const auto at = place_of(to_.url);
+            if (!at) co_return internal_fault(fmt::format("{} is not the address of a server", to_.url));
+            line_ = std::make_unique<line>(*at);
+            co_await line_->open(to_.ca_file, limit);
+        }
+        (line_->secure ? beast::get_lowest_layer(*line_->secure) : *line_->plain).expires_after(limit);
+        auto reply = line_->secure ? co_await exchange(*line_->secure, line_->at, call) : co_await exchange(*line_->plain, line_->at, call);
+        line_->used = std::chrono::steady_clock::now();
+        if (reply.header("connection") == "close") line_.reset();
+        co_return reply;
     } catch (const boost::system::system_error& e) {
+        line_.reset();
         auto f = unavailable("provider_unreachable", "The provider of this payment cannot be reached. Nothing was charged; try again in a moment.");
-        f.inside = fmt::format("{}: {}", server.url, e.code().message());
+        f.inside = fmt::format("{}: {}", to_.url, e.code().message());
         co_return f;
     }
+}
+
+awaitable<result<http_reply>> fetch(http_server server, http_call call, std::chrono::milliseconds limit) {
+    http_link once(std::move(server));
+    call.headers.emplace_back("connection", "close");
+    co_return co_await once.call(std::move(call), limit);
 }
 
 std::string url_encoded(std::string_view text) {

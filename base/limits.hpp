@@ -21,6 +21,7 @@ inline constexpr rate log_ins_per_address{2, 20};
 inline constexpr std::size_t command_bytes_max = 8 * 1024;
 inline constexpr std::size_t media_bytes_max = 8 * 1024;
 inline constexpr std::size_t http_header_bytes_max = 16 * 1024;
+inline constexpr std::int64_t node_clock_ms_max = 60'000;  // between the clocks of two servers of one installation
 inline constexpr std::size_t rpc_body_bytes_max = 1024 * 1024;
 inline constexpr std::size_t webhook_body_bytes_max = 256 * 1024;
 inline constexpr int json_depth_max = 32;

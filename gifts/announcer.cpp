@@ -14,10 +14,7 @@ void announcer::on_commit(std::vector<ledger::committed_gift>& gifts, entry_seq 
         if (g.seq <= shown_.load()) continue;
         const auto* context = dynamic_cast<const gift_context*>(g.command->context.get());
         if (!context) continue;
-        auto& c = combos_[{g.command->payer.value, context->singer.value, context->gift.value, g.command->room.value}];
-        if (now - c.last_ms > limits::combo_window_ms) c = {g.seq.value, 0, 0};
-        c.total += g.command->quantity;
-        c.last_ms = now;
+        const auto& c = count(g.command->payer.value, context->singer.value, context->gift.value, g.command->room.value, g.seq.value, g.command->quantity, now);
         g.answer->note_id = c.id;
         g.answer->note_total = c.total;
 
@@ -39,17 +36,41 @@ void announcer::on_commit(std::vector<ledger::committed_gift>& gifts, entry_seq 
     shown_ = std::max(shown_.load(), head);
 }
 
-awaitable<void> announcer::on_takeover(pg::connection& db, entry_seq head) {
+announcer::combo& announcer::count(std::int64_t payer, std::int64_t singer, std::int64_t gift, std::int64_t room, std::int64_t seq, std::int32_t quantity, std::int64_t now) {
+    auto& c = combos_[{payer, singer, gift, room}];
+    if (now - c.last_ms > limits::combo_window_ms) c = {seq, 0, 0};
+    c.total += quantity;
+    c.last_ms = now;
+    return c;
+}
+
+awaitable<void> announcer::on_takeover(pg::connection& db, entry_seq head) { return show_from_books(db, head, true); }
+awaitable<void> announcer::on_follow(pg::connection& db, entry_seq head) {
+    if (const auto now = clock_.now_ms(); now - swept_ms_ > limits::combo_window_ms) sweep(now);
+    return show_from_books(db, head, false);
+}
+
+awaitable<void> announcer::show_from_books(pg::connection& db, entry_seq head, bool late) {
     const auto from = shown_.load();
     if (head <= from) co_return;
     auto r = co_await db.query(sql::gifts_between, pg::with(from, head), std::chrono::seconds(30));
     if (!r) {
-        // The connection is then past use, and the next takeover asks again.
+        // The connection is then past use, and the next time asks again.
         log::warn("gifts", "backlog_not_read", "err={}", log::quoted(r.error().message));
         co_return;
     }
-    for (int i = 0; i < r->size(); ++i) display_.show(room_id(r->number(i, 9)), std::make_shared<v1::GiftShown>(gift_from_books(*r, i)), reach::room);
-    if (!r->empty()) log::info("gifts", "backlog_shown", "count={}", r->size());
+    for (int i = 0; i < r->size(); ++i) {
+        auto shown = std::make_shared<v1::GiftShown>(gift_from_books(*r, i));
+        const auto room = r->number(i, 9);
+        if (!late) {
+            const auto& c = count(shown->user_id(), shown->singer_id(), shown->gift_id(), room, shown->entry_seq(), shown->quantity(), shown->at_ms());
+            shown->set_combo_id(c.id);
+            shown->set_combo_total(c.total);
+            shown->set_earlier(false);
+        }
+        display_.show(room_id(room), std::move(shown), reach::room);
+    }
+    if (late && !r->empty()) log::info("gifts", "backlog_shown", "count={}", r->size());
     shown_ = head;
 }
 

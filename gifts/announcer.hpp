@@ -39,6 +39,8 @@ public:
     void on_commit(std::vector<ledger::committed_gift>& gifts, entry_seq head) override;
     // Shows what the books have and nobody has announced.
     awaitable<void> on_takeover(pg::connection& db, entry_seq head) override;
+    // What another server commits is shown here too, from the books.
+    awaitable<void> on_follow(pg::connection& db, entry_seq head) override;
     // Everything up to here has been handed to the rooms. Any thread.
     [[nodiscard]] entry_seq announced() const { return shown_; }
 
@@ -59,6 +61,9 @@ private:
         std::int32_t total = 0;
         std::int64_t last_ms = 0;
     };
+    // The sum of a payer's quick gifts of one kind to one singer, this one included.
+    combo& count(std::int64_t payer, std::int64_t singer, std::int64_t gift, std::int64_t room, std::int64_t seq, std::int32_t quantity, std::int64_t now);
+    awaitable<void> show_from_books(pg::connection& db, entry_seq head, bool late);
     void sweep(std::int64_t now);
 
     const clock_source& clock_;

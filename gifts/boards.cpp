@@ -36,6 +36,11 @@ boards::boards(core& home, std::string time_zone, std::string redis, metrics& re
 void boards::on_commit(std::vector<ledger::committed_gift>&, entry_seq) {
     if (!pending_.exchange(true)) asio::post(home_.context, [this] { wake_.cancel(); });
 }
+awaitable<void> boards::on_follow(pg::connection&, entry_seq head) {
+    std::vector<ledger::committed_gift> none;
+    if (head.value > cursor_) on_commit(none, head);
+    co_return;
+}
 void boards::stop() {
     stopping_ = true;
     asio::post(home_.context, [this] { wake_.cancel(); });

@@ -23,6 +23,7 @@ public:
     void stop();
     // From the ledger's thread: there is something to count.
     void on_commit(std::vector<ledger::committed_gift>& gifts, entry_seq head) override;
+    awaitable<void> on_follow(pg::connection& db, entry_seq head) override;
 
     awaitable<result<v1::GetBoardResponse>> get(pg::pool& db, v1::GetBoardRequest request, user_id asker);
     [[nodiscard]] entry_seq cursor() const { return entry_seq(cursor_.load()); }

@@ -202,8 +202,7 @@ awaitable<result<v1::GetGiftSendResponse>> service::get_send(granted who, v1::Ge
     if (!key) co_return invalid("key", "must be the UUID that the gift was sent with.");
     // In flight first: a key that is committed in between is then found below.
     const bool waiting = under_way::is(*this, *key) || p_.queue.in_flight(*key);
-    // Only the writer can say "not found"; another node would be reading behind it.
-    if (!p_.queue.is_writer()) co_return unavailable("not_the_writer", "This cannot be answered at the moment. Ask again.");
+    const bool writer = p_.queue.is_writer();
     std::vector<pg::request> both;
     both.push_back({&sql::gift_by_key, pg::with(key->text(), who.user())});
     both.push_back({&sql::free_by_key, pg::with(key->text(), who.user())});
@@ -222,6 +221,9 @@ awaitable<result<v1::GetGiftSendResponse>> service::get_send(granted who, v1::Ge
     } else if (!found[1].empty()) {
         out.set_state(v1::GIFT_SEND_STATE_DONE);
         out.mutable_result()->set_replayed(true);
+    } else if (!waiting && !writer) {
+        // Only the writer can say "not found"; another server would be reading behind it.
+        co_return unavailable("not_the_writer", "This cannot be answered at the moment. Ask again.");
     } else {
         out.set_state(waiting ? v1::GIFT_SEND_STATE_IN_FLIGHT : v1::GIFT_SEND_STATE_NOT_FOUND);
     }

@@ -16,7 +16,8 @@ fault not_yours() { return denied("permission_denied", "This is not yours to do,
 
 result<void> access_gate::check_roles(const v1::Access& rule, const caller& who) {
     for (const int role : rule.roles()) {
-        if (role == v1::ROLE_ANYONE || (who.user && who.roles.has(role))) return result<void>{};
+        // A server of the house is nobody's account, and no account is a server.
+        if (role == v1::ROLE_ANYONE || (who.roles.has(role) && (role == v1::ROLE_SERVICE) == !who.user)) return result<void>{};
     }
     if (!who.user) return log_in_first();
     return denied("role_missing", "Your account does not have the role that this takes.");

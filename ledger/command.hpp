@@ -1,6 +1,7 @@
 // What the posting queue takes and what it answers.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -89,6 +90,27 @@ public:
     // (a crash between COMMIT and announcement, a COMMIT whose answer was lost) can be read there.
     virtual awaitable<void> on_takeover(pg::connection&, entry_seq) { co_return; }
     virtual void on_commit(std::vector<committed_gift>& gifts, entry_seq head) = 0;
+    // Another server writes, and the books stand at `head`. Some times a second.
+    virtual awaitable<void> on_follow(pg::connection&, entry_seq) { co_return; }
+};
+
+// The same gift, only asked after: it may be in the books, and it is not to be paid later than its caller may have heard "no"
+// elsewhere. `answer` is told a fault when it is not there.
+inline std::function<void(result<outcome>)> only_look(gift_command& g, std::function<void(result<outcome>)> answer) {
+    if (g.lookup_only) return answer;
+    g.lookup_only = true;
+    return [answer = std::move(answer)](result<outcome> r) {
+        if (r && r->state == status::refused_by_caller) answer(unavailable("ledger_unavailable", "Gifts cannot be paid at the moment. Nothing was charged; try again in a moment."));
+        else answer(std::move(r));
+    };
+}
+
+// Carries commands to the server that writes, while another one does. Any thread; each is answered once, and may be given back to
+// the queue when this server has become the writer.
+class forwarder {
+public:
+    virtual ~forwarder() = default;
+    virtual void forward(command what, std::function<void(result<outcome>)> answer) = 0;
 };
 
 }  // namespace ovation::ledger

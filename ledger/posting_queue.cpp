@@ -10,9 +10,11 @@
 
 namespace ovation::ledger {
 namespace {
+constexpr std::int64_t fresh_ms = 1'000;  // waited for less: not yet answered elsewhere
 
 const pg::statement set_zone{"set_zone", "select set_config('timezone', $1, false), set_config('synchronous_commit', 'on', false), set_config('plan_cache_mode', 'force_generic_plan', false)"};
 
+fault not_the_writer() { return unavailable("not_the_writer", "Another server has taken over. Nothing was charged; try again in a moment."); }
 fault unknown_outcome() { return unavailable("unknown_outcome", "It is not known yet whether this was paid. Ask with the same key; do not send a new gift."); }
 }  // namespace
 
@@ -81,10 +83,22 @@ bool posting_queue::push(pending& p) {
     return true;
 }
 
+std::string posting_queue::writer_elsewhere() const {
+    std::scoped_lock lock(mutex_);
+    return elsewhere_;
+}
+
 void posting_queue::post(ledger::command command, std::function<void(result<outcome>)> answer) {
+    if (forwarder_ && !writer_elsewhere().empty()) return forwarder_->forward(std::move(command), std::move(answer));
     pending p{std::move(command), std::move(answer), clock_.steady_ms()};
     if (push(p)) return;
     p.answer(exhausted("ledger_busy", "Too many gifts at once. Nothing was charged; try again in a moment.", 200));
+}
+
+void posting_queue::post_here(ledger::command command, std::function<void(result<outcome>)> answer) {
+    if (!is_writer()) return answer(not_the_writer());
+    pending p{std::move(command), std::move(answer), clock_.steady_ms()};
+    if (!push(p)) p.answer(exhausted("ledger_busy", "Too many gifts at once. Nothing was charged; try again in a moment.", 200));
 }
 
 awaitable<result<outcome>> posting_queue::submit(ledger::command command) {
@@ -133,6 +147,10 @@ std::vector<posting_queue::pending> posting_queue::take(std::size_t most) {
 void posting_queue::not_known(pending p) {
     p.unknown = true;
     unknown_.push_back(std::move(p));
+}
+void posting_queue::done_with(const uuid& key) {
+    std::scoped_lock lock(mutex_);
+    if (auto at = keys_.find(key); at != keys_.end() && --at->second == 0) keys_.erase(at);
 }
 void posting_queue::put_back(std::vector<pending> work) {
     forget_keys(work);
@@ -298,9 +316,8 @@ awaitable<void> posting_queue::land() {
     if (state == "OV002") {
         log::error("ledger", "fenced", "epoch={}", epoch_.load());
         epoch_ = 0;
-        const auto f = unavailable("not_the_writer", "Another server has taken over. Nothing was charged; try again in a moment.");
-        refuse(flown.commands, f);
-        refuse(judged.commands, f);
+        refuse(flown.commands, not_the_writer());
+        refuse(judged.commands, not_the_writer());
         co_return;
     }
     put_back(std::move(judged.commands));
@@ -361,7 +378,7 @@ awaitable<void> posting_queue::post_carefully(std::vector<pending> work) {
             not_known(std::move(single.front()));
         } else if (state == "OV002") {
             epoch_ = 0;
-            refuse(single, unavailable("not_the_writer", "Another server has taken over. Nothing was charged; try again in a moment."));
+            refuse(single, not_the_writer());
         } else refuse(single, state.starts_with("53") ? unavailable("ledger_unavailable", "Gifts cannot be paid at the moment. Nothing was charged; try again later.")
                                                     : internal_fault("The ledger could not take this. Nothing was charged."));
     }
@@ -369,8 +386,7 @@ awaitable<void> posting_queue::post_carefully(std::vector<pending> work) {
     else if (auto begun = co_await writer_->begin(*connection_, epoch_); !begun) epoch_ = 0;
 }
 
-awaitable<bool> posting_queue::become_writer() {
-    epoch_ = 0;
+awaitable<bool> posting_queue::connect() {
     connection_ = std::make_unique<pg::connection>(context_);
     reader_ = std::make_unique<pg::connection>(context_);
     auto opened = co_await connection_->open(options_.conninfo, std::chrono::seconds(5));
@@ -381,6 +397,7 @@ awaitable<bool> posting_queue::become_writer() {
         std::vector<pending> late;
         {
             std::scoped_lock lock(mutex_);
+            elsewhere_.clear();
             while (!waiting_.empty() && clock_.steady_ms() - waiting_.front().since_ms > 5'000) {
                 late.push_back(std::move(waiting_.front()));
                 waiting_.pop_front();
@@ -395,15 +412,66 @@ awaitable<bool> posting_queue::become_writer() {
             log::error("ledger", "bad_time_zone", "err={}", log::quoted(zone.error().in_full()));
             co_return false;
         }
-    auto taken = co_await connection_->query(sql::take_head, pg::with(options_.holder), std::chrono::seconds(5));
-    if (taken && !taken->empty() && taken->null(0, 0)) {
-        // Who asks here is not kept waiting: the writer may have answered him meanwhile, and he may have done something else.
-        auto waiting = take(SIZE_MAX);
-        refuse(waiting, unavailable("not_the_writer", "Another server has taken over. Nothing was charged; try again in a moment."));
+    co_return true;
+}
+
+// Another server holds the head. Who asks here is not kept waiting: the writer may have answered him meanwhile, and he may have
+// done something else.
+awaitable<void> posting_queue::stand_by(const pg::rows& head) {
+    const auto holder = head.string(0, 2);
+    const bool reachable = forwarder_ && (holder.starts_with("http://") || holder.starts_with("https://")) && holder != options_.holder;
+    if (!std::exchange(standing_by_, true)) log::info("ledger", "waiting_for_head", "holder={}", log::quoted(holder));
+    {
+        std::scoped_lock lock(mutex_);
+        elsewhere_ = reachable ? holder : std::string();
     }
-    if (!taken || taken->empty() || taken->null(0, 0)) {
-        log::info("ledger", "waiting_for_head", "err={}", taken ? "\"another writer holds it\"" : log::quoted(taken.error().message));
+    auto waiting = take(SIZE_MAX);
+    std::vector<pending> fresh;
+    if (reachable)
+        for (auto& p : waiting)
+            if (clock_.steady_ms() - p.since_ms < fresh_ms) fresh.push_back(std::move(p));
+    std::erase_if(waiting, [](const pending& p) { return !p.answer; });
+    refuse(waiting, not_the_writer());
+    // What may be in the books is asked after.
+    if (reachable)
+        for (auto& p : unknown_)
+            if (auto* g = std::get_if<gift_command>(&p.command)) {
+                p.answer = only_look(*g, [answer = std::move(p.answer)](result<outcome> r) { answer(std::move(r)); });
+                fresh.push_back(std::move(p));
+            }
+    std::erase_if(unknown_, [](const pending& p) { return !p.answer; });
+    forget_keys(fresh);
+    for (auto& p : fresh) {
+        const auto* g = std::get_if<gift_command>(&p.command);
+        if (g) done_with(g->key);
+        forwarder_->forward(std::move(p.command), std::move(p.answer));
+    }
+    for (auto* observer : observers_)
+        if (connection_->usable()) co_await observer->on_follow(*connection_, entry_seq(head.number(0, 3)));
+}
+
+awaitable<bool> posting_queue::become_writer() {
+    epoch_ = 0;
+    const bool ready = standing_by_ && connection_->usable() && reader_->usable();
+    if (!ready && !co_await connect()) {
+        standing_by_ = false;
         co_return false;
+    }
+    auto taken = co_await connection_->query(sql::take_head, pg::with(options_.holder), std::chrono::seconds(5));
+    if (!taken || taken->empty()) {
+        log::info("ledger", "waiting_for_head", "err={}", log::quoted(taken ? "no head" : taken.error().message));
+        connection_->close();
+        standing_by_ = false;
+        co_return false;
+    }
+    if (taken->null(0, 0)) {
+        co_await stand_by(*taken);
+        co_return false;
+    }
+    standing_by_ = false;
+    {
+        std::scoped_lock lock(mutex_);
+        elsewhere_.clear();
     }
     for (auto* observer : observers_) co_await observer->on_takeover(*connection_, entry_seq(taken->number(0, 1)));
     if (!connection_->usable()) co_return false;
@@ -459,23 +527,15 @@ void posting_queue::deliver(std::vector<pending>& work, outcomes& answers) {
     }
     std::ranges::sort(gifts, {}, &committed_gift::seq);
     if (head) for (auto* observer : observers_) observer->on_commit(gifts, head);
-    {
-        std::scoped_lock lock(mutex_);
-        for (auto& p : work)
-            if (const auto* g = std::get_if<gift_command>(&p.command))
-                if (auto at = keys_.find(g->key); at != keys_.end() && --at->second == 0) keys_.erase(at);
-    }
+    for (const auto& p : work)
+        if (const auto* g = std::get_if<gift_command>(&p.command)) done_with(g->key);
     for (std::size_t i = 0; i < work.size(); ++i) work[i].answer(std::move(answers[i]));
 }
 
 void posting_queue::refuse(std::vector<pending>& work, const fault& why) {
     forget_keys(work);
-    {
-        std::scoped_lock lock(mutex_);
-        for (auto& p : work)
-            if (const auto* g = std::get_if<gift_command>(&p.command))
-                if (auto at = keys_.find(g->key); at != keys_.end() && --at->second == 0) keys_.erase(at);
-    }
+    for (const auto& p : work)
+        if (const auto* g = std::get_if<gift_command>(&p.command)) done_with(g->key);
     for (auto& p : work) p.answer(p.unknown ? unknown_outcome() : why);
     work.clear();
 }

@@ -34,7 +34,7 @@ struct writer_options {
 
 struct queue_options {
     std::string conninfo;
-    std::string holder;              // shown in ledger.head
+    std::string holder;              // in ledger.head; of a server that takes others' commands: its address, http(s)://…
     std::string time_zone = "Asia/Shanghai";  // of the day of spend limits
     std::size_t queue_max = 20'000;
     std::size_t batch_max = 4'000;
@@ -49,6 +49,8 @@ public:
     posting_queue& operator=(const posting_queue&) = delete;
 
     void observe(commit_observer& observer) { observers_.push_back(&observer); }
+    // Without one, commands are refused while another server writes.
+    void forward_by(forwarder& by) { forwarder_ = &by; }
     // Starts the thread; becomes the writer as soon as the lease allows.
     void start();
     // Takes no new commands, posts what waits, gives the head back. Blocks at most `limit`.
@@ -61,6 +63,11 @@ public:
 
     // The same without a coroutine: `answer` is called on the ledger's thread and must not block.
     void post(ledger::command command, std::function<void(result<outcome>)> answer);
+
+    // Refused, not forwarded, unless this server writes.
+    void post_here(ledger::command command, std::function<void(result<outcome>)> answer);
+    // Address of the server that writes, where it is another one that takes commands; else empty.
+    [[nodiscard]] std::string writer_elsewhere() const;
 
     // done / in flight, for GetGiftSend.
     [[nodiscard]] bool in_flight(const uuid& key) const;
@@ -86,6 +93,8 @@ private:
 
     awaitable<result<outcome>> submit(ledger::command command);
     bool push(pending& p);  // takes it, unless the queue is full
+    awaitable<bool> connect();
+    awaitable<void> stand_by(const pg::rows& head);
     void spawn(awaitable<void> body, std::function<void()> ended);
     awaitable<void> run();
     awaitable<bool> become_writer();
@@ -99,6 +108,7 @@ private:
     awaitable<void> tend();
     std::vector<pending> take(std::size_t most);
     void put_back(std::vector<pending> work);
+    void done_with(const uuid& key);  // nothing of it is under way here any more
     void not_known(pending p);
     void deliver(std::vector<pending>& work, outcomes& answers);
     void refuse(std::vector<pending>& work, const fault& why);
@@ -108,6 +118,7 @@ private:
     queue_options options_;
     const clock_source& clock_;
     std::vector<commit_observer*> observers_;
+    forwarder* forwarder_ = nullptr;
     asio::io_context context_{1};
     asio::steady_timer wake_, tend_timer_;
     std::unique_ptr<pg::connection> connection_, reader_, tender_;
@@ -121,11 +132,13 @@ private:
     std::unordered_set<std::string> entries_on_the_way_;
     std::deque<pending> twins_;
     int lost_heads_ = 0;
+    bool standing_by_ = false;               // another server writes; the connections are open
     bool careful_ = false;                   // PostgreSQL refused a question: the next ones go one by one
 
-    mutable std::mutex mutex_;  // guards waiting_, keys_, and the two flags below it
+    mutable std::mutex mutex_;  // guards what stands below it, to stopping_
     std::deque<pending> waiting_;
     std::unordered_map<uuid, int> keys_;
+    std::string elsewhere_;
     bool asleep_ = false;
     bool stopping_ = false;
     std::atomic<std::int64_t> epoch_{0};

@@ -19,6 +19,7 @@
 #include "payments/back_office.hpp"
 #include "rooms/service.hpp"
 #include "server/listener.hpp"
+#include "server/nodes.hpp"
 #include "server/schema.hpp"
 #include "server/sql.hpp"
 #include "server/trends.hpp"
@@ -182,7 +183,8 @@ struct application::parts {
           shelf(options.media_root, sound_workers),
           ended(clock),
           opener(all),
-          queue({options.database, fmt::format("{}:{}", options.port, ::getpid()), options.time_zone, limits::ledger_queue_max, limits::ledger_batch_max}, clock, registry),
+          queue({options.database, options.node_url.empty() ? fmt::format("{}:{}", options.port, ::getpid()) : options.node_url, options.time_zone, limits::ledger_queue_max, limits::ledger_batch_max}, clock, registry),
+          others(all.at(0), queue, clock, registry, options.node_ca),
           books(all, queue, options.time_zone),
           channel_service(all, options.time_zone, static_cast<int>(options.vat_bp)),
           contracts(channel_service),
@@ -207,6 +209,7 @@ struct application::parts {
         stage_routes.kept = &kept;
         stage_routes.channels = &channel_service;
         display.hall = &hall;
+        if (!options.node_url.empty()) queue.forward_by(others);
         queue.observe(announcer);
         queue.observe(ranking);
     }
@@ -222,6 +225,7 @@ struct application::parts {
     identity::revocations ended;
     wallet_opener opener;
     ledger::posting_queue queue;
+    nodes others;
     ledger::service books;
     channels::service channel_service;
     routes_from_contracts contracts;
@@ -280,7 +284,9 @@ void application::parts::wire() {
     auto& first = all.at(0);
     must(wait(first, check_schema(first.db)), "schema");
     if (auto known = wait(first, check_time_zone(first.db, options.time_zone)); !known) throw std::runtime_error(known.error().message);
-    tokens = std::make_unique<identity::token_codec>(must(wait(first, identity::installation_key(first.db)), "installation key"));
+    auto key = must(wait(first, identity::installation_key(first.db)), "installation key");
+    others.set_key(key);
+    tokens = std::make_unique<identity::token_codec>(std::move(key));
     people = std::make_unique<identity::service>(identity::service_parts{all, workers, clock, *tokens, ended, opener, factor(), options.demo});
     must(wait(first, people->load()), "people");
     must(wait(first, gift_service.load()), "gift catalogue");
@@ -289,6 +295,7 @@ void application::parts::wire() {
     ended.on_end([this](user_id user, session_id session) { hall.close_sockets(user, session, rooms::close_session_ended, "session ended"); });
 
     people->register_with(table, gate);
+    others.register_with(table);
     books.register_with(table);
     channel_service.register_with(table, gate);
     gift_service.register_with(table);
@@ -299,14 +306,14 @@ void application::parts::wire() {
     money_desk.register_with(table, gate);
     table.add<v1::GetLiveTotalsRequest, v1::GetLiveTotalsResponse>("/ovation.v1.OpsService/GetLiveTotals",
                                                                    [this](granted, v1::GetLiveTotalsRequest) { return live_totals(all, hall, hour, options.time_zone); });
-    rpc = std::make_unique<connect_router>(connect_router::parts{table, gate, *people, clock, registry, origins});
+    rpc = std::make_unique<connect_router>(connect_router::parts{table, gate, *people, clock, registry, origins, [this](std::string_view proof, std::string_view body) { return others.admit(proof, body); }});
     live = std::make_unique<live_parts>(live_parts{all, hall, *people, clock, {}, registry.make_counter("ovation_live_opened_total", "Sockets that entered a room."),
                                                    registry.make_counter("ovation_live_refused_total", "Live commands refused for their rate."), factor()});
     listener_options door_options{options.address, static_cast<std::uint16_t>(options.port), options.tls_cert, options.tls_key, options.web_root, options.media_root, kept.shared_folder(), options.seal_folder, origins, split(options.trusted_proxies), factor()};
     door = std::make_unique<listener>(std::move(door_options), listener_parts{all, clock, registry, *rpc, *live, payment_service, kept, [this]() -> awaitable<std::vector<std::pair<std::string, bool>>> {
                                                                                   return [](parts& p) -> awaitable<std::vector<std::pair<std::string, bool>>> {
                                                                                       const auto database = co_await p.all.db().query(ledger_head, {}, std::chrono::seconds(2));
-                                                                                      co_return std::vector<std::pair<std::string, bool>>{{"database", database.has_value()}, {"ledger_writer", p.queue.is_writer()}};
+                                                                                      co_return std::vector<std::pair<std::string, bool>>{{"database", database.has_value()}, {"ledger_writer", p.queue.is_writer() || !p.queue.writer_elsewhere().empty()}};
                                                                                   }(*this);
                                                                               }});
     live->sweepers = door->sweepers();
@@ -362,6 +369,7 @@ void check_settings(const config& c) {
     if (!c.tls_cert.empty()) (void)tls_of(c.tls_cert, c.tls_key);
     else if (!c.tls_key.empty()) throw std::runtime_error("tls_cert: a key alone is no TLS; name the certificate too.");
     if (!c.redis.empty() && !c.redis.starts_with("unix:") && c.redis.find(':') == std::string::npos) throw std::runtime_error(fmt::format("redis: {} is neither unix:/path/redis.sock nor host:port.", c.redis));
+    if (!c.node_url.empty() && !c.node_url.starts_with("http://") && !c.node_url.starts_with("https://")) throw std::runtime_error(fmt::format("node_url: {} is no address; write http://host:port or https://host:port.", c.node_url));
     for (const auto& origin : split(c.allowed_origins)) {
         const auto host = origin.find("://");
         if ((!origin.starts_with("https://") && !origin.starts_with("http://")) || origin.find('/', host + 3) != std::string::npos || origin.size() == host + 3)

@@ -18,6 +18,7 @@
 #include "ovation/v1/channel.pb.h"
 #include "ovation/v1/gift.pb.h"
 #include "ovation/v1/ledger.pb.h"
+#include "ovation/v1/node.pb.h"
 #include "ovation/v1/ops.pb.h"
 #include "ovation/v1/payment.pb.h"
 #include "ovation/v1/payout.pb.h"
@@ -180,7 +181,7 @@ http_response error_response(const fault& f) {
 connect_router::connect_router(parts p) : p_(p) {
     const google::protobuf::FileDescriptor* files[] = {
         v1::RegisterRequest::descriptor()->file(), v1::Channel::descriptor()->file(), v1::Gift::descriptor()->file(), v1::Posting::descriptor()->file(),
-        v1::TopUp::descriptor()->file(),           v1::Room::descriptor()->file(),    v1::Song::descriptor()->file(), v1::Recording::descriptor()->file(), v1::AuditRow::descriptor()->file(), v1::Payout::descriptor()->file(), v1::Case::descriptor()->file()};
+        v1::TopUp::descriptor()->file(),           v1::Room::descriptor()->file(),    v1::Song::descriptor()->file(), v1::Recording::descriptor()->file(), v1::AuditRow::descriptor()->file(), v1::Payout::descriptor()->file(), v1::Case::descriptor()->file(), v1::ForwardedGift::descriptor()->file()};
     auto& seconds = p_.registry.make_histogram("ovation_rpc_seconds", "One RPC, request read to answer made.");
     for (const auto* file : files)
         for (int s = 0; s < file->service_count(); ++s)
@@ -311,7 +312,9 @@ awaitable<result<message_ptr>> connect_router::run(const method& m, const http_r
 
     caller who;
     const auto authorization = request.header("authorization");
-    if (!authorization.empty()) {
+    if (authorization.starts_with("Node ")) {
+        OVATION_CO_TRY(who, p_.admit_node(authorization, body));
+    } else if (!authorization.empty()) {
         if (!authorization.starts_with("Bearer ")) co_return invalid("authorization", "must be `Bearer` and an access token.");
         OVATION_CO_TRY(who, p_.people.authenticate(authorization.substr(7)));
     }

@@ -17,6 +17,8 @@ public:
         const clock_source& clock;
         metrics& registry;
         const std::vector<std::string>& allowed_origins;
+        // Another server of the house, by `authorization: Node …` over this body.
+        std::function<result<caller>(std::string_view authorization, std::string_view body)> admit_node;
     };
     // Throws when an RPC of the .proto has no handler, a handler no RPC, or a rule no resolver.
     explicit connect_router(parts p);

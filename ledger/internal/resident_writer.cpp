@@ -15,7 +15,7 @@ constexpr auto limit = std::chrono::seconds(30);
 constexpr auto patience = std::chrono::minutes(30);
 constexpr std::int64_t day_ms = 86'400'000;
 constexpr std::int64_t page = 50'000;
-constexpr std::size_t rows_together = 64;
+constexpr std::size_t rows_together = 32;
 constexpr std::size_t rows_when_idle = 250;  // so that a gift that comes then waits a few milliseconds at most
 
 std::string numbers(const auto& of, auto number) {
@@ -98,6 +98,10 @@ awaitable<result<void>> resident_writer::read_leaves(pg::connection& db) {
             one->insert_sql = sql::insert_gifts.sql;
             one->insert_sql.replace(one->insert_sql.find("ledger.gift "), 12, "ledger." + one->name + " ");
             one->insert = {one->insert_name.c_str(), one->insert_sql.c_str()};
+            one->known_name = "known_" + one->name;
+            one->known_sql = sql::known_gifts.sql;
+            one->known_sql.replace(one->known_sql.find("ledger.gift "), 12, "ledger." + one->name + " ");
+            one->known = {one->known_name.c_str(), one->known_sql.c_str()};
             // What comes into a leaf from now on comes through here.
             one->ready = first > seq_ && seq_ > 0;
         }
@@ -157,26 +161,27 @@ std::int64_t resident_writer::leaves_from(std::int64_t key_ms) const {
         if (l->closed_ms == 0 || l->closed_ms > key_ms - day_ms) return l->first;
     return 1;
 }
-bool resident_writer::may_be_known(const uuid& key) const {
+// A key's row can lie in these leaves only: looked for there.
+void resident_writer::ask_for(const uuid& key, std::unordered_map<leaf*, std::string>& asked) const {
     const auto from = leaves_from(key.time_ms());
-    return std::ranges::any_of(leaves_, [&](const auto& l) { return l->first >= from && l->first < next_seq() && (!l->ready || l->keys->maybe(key)); });
+    for (const auto& l : leaves_) {
+        if (l->first < from || l->first >= next_seq() || (l->ready && !l->keys->maybe(key))) continue;
+        auto& keys = asked[l.get()];
+        keys += keys.empty() ? "{" : ",";
+        keys += key.text();
+    }
 }
 
 // What PostgreSQL must be asked before the batch can be judged; a batch of known wallets, known routes and new keys asks nothing.
 awaitable<result<resident_writer::known>> resident_writer::look_up(pg::connection& db, std::span<const command* const> batch) {
     known out;
     out.facts.resize(batch.size());
-    std::string keys = "{";
-    std::int64_t oldest_ms = INT64_MAX;
+    std::unordered_map<leaf*, std::string> asked;
     std::vector<std::string> entry_keys;
     std::unordered_set<std::int64_t> users, routes;
     for (const auto* c : batch) {
         if (const auto* g = std::get_if<gift_command>(c)) {
-            if (may_be_known(g->key)) {
-                if (keys.size() > 1) keys += ',';
-                keys += g->key.text();
-                oldest_ms = std::min(oldest_ms, g->key.time_ms());
-            }
+            ask_for(g->key, asked);
             if (!books_.purse_of(g->payer.value)) users.insert(g->payer.value);
             if (!books_.route_of(g->route.value)) routes.insert(g->route.value);
         } else {
@@ -187,8 +192,11 @@ awaitable<result<resident_writer::known>> resident_writer::look_up(pg::connectio
                     if (const auto user = holder_of(name); user != 0 && !books_.purse_of(user)) users.insert(user);
         }
     }
-    if (keys.size() > 1) {
-        OVATION_CO_TRY(const auto r, co_await db.query(sql::known_gifts, pg::params().add_raw(keys + "}").add(leaves_from(oldest_ms)), limit));
+    // A leaf that is let go meanwhile stays until it has answered.
+    for (const auto& l : std::vector(leaves_)) {
+        const auto at = asked.find(l.get());
+        if (at == asked.end()) continue;
+        OVATION_CO_TRY(const auto r, co_await db.query(l->known, pg::params().add_raw(std::move(at->second) + "}"), limit));
         for (int i = 0; i < r.size(); ++i)
             out.gifts.emplace(uuid::parse(r.text(i, 0)).value_or(uuid()), known_gift{r.number(i, 1), r.number(i, 2), r.number(i, 3), r.number(i, 4), r.number(i, 5), r.number(i, 6)});
     }

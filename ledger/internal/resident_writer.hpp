@@ -44,8 +44,8 @@ public:
 
 private:
     struct leaf {
-        std::string name, insert_name, insert_sql;
-        pg::statement insert{};
+        std::string name, insert_name, insert_sql, known_name, known_sql;
+        pg::statement insert{}, known{};
         std::int64_t first = 0, end = 0, closed_ms = 0;
         std::unique_ptr<key_filter> keys;
         bool ready = false;  // `keys` has every key of the leaf
@@ -67,7 +67,7 @@ private:
     awaitable<result<outcomes>> judge_known(pg::connection& reader, std::span<const command* const> commands);
     [[nodiscard]] std::vector<pg::request> requests_before(bool frontier) const;
     [[nodiscard]] std::vector<pg::request> requests_after() const;
-    [[nodiscard]] bool may_be_known(const uuid& key) const;
+    void ask_for(const uuid& key, std::unordered_map<leaf*, std::string>& asked) const;
     [[nodiscard]] std::int64_t leaves_from(std::int64_t key_ms) const;
     [[nodiscard]] leaf* leaf_at(std::int64_t seq) const;
     std::int64_t time_us();

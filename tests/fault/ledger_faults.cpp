@@ -55,11 +55,11 @@ public:
     site& operator=(const site&) = delete;
 
     // `through`: the folder of the socket, if not PostgreSQL's own.
-    void add_server(const std::string& through = {}) {
+    void add_server(const std::string& through = {}, bool node = false) {
         const auto name = "server" + std::to_string(servers.size());
         auto database = db->app() + " application_name=" + name;
         if (!through.empty()) database.replace(database.find(pg.folder().string()), pg.folder().string().size(), through);
-        servers.push_back(std::make_unique<server_process>(options_.binary, database, "", folder_ / (name + ".log")));
+        servers.push_back(std::make_unique<server_process>(options_.binary, database, "", folder_ / (name + ".log"), node));
     }
     void start_load() {
         const auto to = servers.front()->where();
@@ -292,6 +292,38 @@ int takeover(const options& o, const fs::path& folder) {
     return code;
 }
 
+// Two servers that carry commands to each other. The writer dies, or is frozen for longer than its lease, or the other one dies
+// with what it carries.
+int forwarding(const options& o, const fs::path& folder) {
+    site s(o, folder, folder / "data", "");
+    s.add_server({}, true);
+    s.add_server({}, true);
+    int kinds[3] = {};
+    const auto code = rounds_of(o, s, "kill -9 while commands are carried to the writer", [&](dice& d) {
+        if (!wait_for([&] { return s.holder() >= 0; }, 20s, 50ms)) return s.violation("nobody holds the head");
+        const auto was = static_cast<std::size_t>(s.holder());
+        const auto kind = static_cast<std::size_t>(d.roll(3));
+        ++kinds[kind];
+        if (kind == 0) {
+            s.servers[was]->end(SIGKILL);
+            d.pause(2'000);
+            s.servers[was]->start();
+        } else if (kind == 1) {
+            s.servers[was]->freeze();
+            std::this_thread::sleep_for(4s);
+            s.servers[was]->thaw();
+        } else {
+            s.servers[1 - was]->end(SIGKILL);
+            d.pause(500);
+            s.servers[1 - was]->start();
+        }
+        s.wait_for_load(100, 20s);
+    });
+    std::cout << "writer killed " << kinds[0] << ", frozen " << kinds[1] << ", other killed " << kinds[2] << std::endl;
+    if (s.said.retries["not_the_writer"] > s.said.retries["ledger_unavailable"] + 200) s.violation("commands were refused that could have been carried");
+    return code;
+}
+
 // A command waits at a server that is not the writer; its sender asks the writer, is told that it has no coins and that nothing was
 // charged, and buys some. When the first server becomes the writer it must not charge what was refused.
 int stale_command(const options& o, const fs::path& folder) {
@@ -388,7 +420,7 @@ int cut_twice(const options& o, const fs::path& folder) {
         std::this_thread::sleep_for(200ms);
         between.set(mode::cut);
         std::this_thread::sleep_for(300ms);
-        between.forward_until("ledger_known_gifts");
+        between.forward_until("known_gift");
         std::this_thread::sleep_for(1500ms);
         between.set(mode::cut);
         std::this_thread::sleep_for(6s);
@@ -538,6 +570,7 @@ int run(options& o) {
                    : o.name == "kill9_postgres"  ? kill9_postgres(o, at)
                    : o.name == "kill9_both"      ? kill9_both(o, at)
                    : o.name == "takeover"        ? takeover(o, at)
+                   : o.name == "forwarding"      ? forwarding(o, at)
                    : o.name == "stale_command"   ? stale_command(o, at)
                    : o.name == "cut_twice"       ? cut_twice(o, at)
                    : o.name == "partition"       ? partition(o, at)
@@ -565,7 +598,7 @@ int main(int argc, char** argv) {
     CLI::App app("faults under the ledger");
     options o;
     app.add_option("--ovation", o.binary)->required();
-    app.add_option("--case", o.name)->required()->check(CLI::IsMember({"kill9_server", "kill9_postgres", "kill9_both", "takeover", "stale_command", "partition", "cut_twice", "disk_full", "power_cut", "power_cut_async", "power_cut_careless"}));
+    app.add_option("--case", o.name)->required()->check(CLI::IsMember({"forwarding", "kill9_server", "kill9_postgres", "kill9_both", "takeover", "stale_command", "partition", "cut_twice", "disk_full", "power_cut", "power_cut_async", "power_cut_careless"}));
     app.add_option("--rounds", o.rounds)->check(CLI::Range(1, 10'000));
     app.add_option("--clients", o.clients)->check(CLI::Range(4, 500));
     app.add_option("--seed", o.seed);

@@ -2,6 +2,7 @@
 #pragma once
 #include <fcntl.h>
 #include <libpq-fe.h>
+#include <netinet/in.h>
 #include <pwd.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -52,10 +53,26 @@ inline pid_t launch(std::vector<std::string> words, const std::string& log, int 
     _exit(127);
 }
 
+inline int free_port() {
+    const int s = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in at{};
+    at.sin_family = AF_INET;
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof at;
+    if (bind(s, reinterpret_cast<sockaddr*>(&at), size) != 0 || getsockname(s, reinterpret_cast<sockaddr*>(&at), &size) != 0) throw std::runtime_error("no free port");
+    close(s);
+    return ntohs(at.sin_port);
+}
+
 class server_process {
 public:
-    server_process(std::string binary, std::string database, std::string redis = {}, std::string log = {})
+    // node: one of several, at a port of its own from the start, which carries what it cannot post to the others.
+    server_process(std::string binary, std::string database, std::string redis = {}, std::string log = {}, bool node = false)
         : binary_(std::move(binary)), database_(std::move(database)), redis_(std::move(redis)), log_(std::move(log)) {
+        if (node) {
+            port_ = std::to_string(free_port());
+            more_ = {"--node-url", "http://127.0.0.1:" + port_};
+        }
         start();
     }
     ~server_process() { end(SIGTERM); }
@@ -66,6 +83,7 @@ public:
         if (pipe2(out, O_CLOEXEC) != 0) throw std::runtime_error("pipe");
         std::vector<std::string> words{binary_, "serve", "--demo", "--load-profile", "--log-level", log_.empty() ? "error" : "info", "--port", port_, "--database", database_, "--web-root", "", "--sandbox-key", "storm"};
         if (!redis_.empty()) words.insert(words.end(), {"--redis", redis_});
+        words.insert(words.end(), more_.begin(), more_.end());
         pid_ = launch(words, log_, out[1], nullptr);
         close(out[1]);
         std::string line;
@@ -98,6 +116,7 @@ public:
 
 private:
     std::string binary_, database_, redis_, log_, port_ = "0";
+    std::vector<std::string> more_;
     pid_t pid_ = 0;
 };
 

@@ -11,6 +11,7 @@
 #include "ovation/v1/gift.pb.h"
 #include "ovation/v1/ledger.pb.h"
 #include "ovation/v1/live.pb.h"
+#include "ovation/v1/node.pb.h"
 #include "ovation/v1/ops.pb.h"
 #include "ovation/v1/payment.pb.h"
 #include "ovation/v1/payout.pb.h"
@@ -43,7 +44,7 @@ int main() {
     const std::array files{
         ovation::v1::RegisterRequest::descriptor()->file(), ovation::v1::Channel::descriptor()->file(), ovation::v1::Gift::descriptor()->file(),
         ovation::v1::Posting::descriptor()->file(), ovation::v1::TopUp::descriptor()->file(), ovation::v1::Room::descriptor()->file(),
-        ovation::v1::Song::descriptor()->file(), ovation::v1::AuditRow::descriptor()->file(), ovation::v1::Recording::descriptor()->file(), ovation::v1::Payout::descriptor()->file(), ovation::v1::Case::descriptor()->file()};
+        ovation::v1::Song::descriptor()->file(), ovation::v1::AuditRow::descriptor()->file(), ovation::v1::Recording::descriptor()->file(), ovation::v1::Payout::descriptor()->file(), ovation::v1::Case::descriptor()->file(), ovation::v1::ForwardedGift::descriptor()->file()};
     // access.proto and live.proto have no service.
     static_assert(std::size(files) + 2 == OVATION_PROTO_FILES, "a new .proto file is not looked at here");
     int rules = 0;

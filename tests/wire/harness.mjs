@@ -75,15 +75,16 @@ export function environment() {
 
 /**
  * Starts a server; the caller awaits `stop()` in an `after` hook.
- * @param {{flags?: string[], songs?: boolean, prepare?: (psql: (sql: string) => Promise<string>) => Promise<void>}} [options]
- *   flags: more flags of `ovation serve`; prepare: runs after the migrations, as the schema's owner
+ * @param {{flags?: string[], songs?: boolean, port?: number, beside?: object, prepare?: (psql: (sql: string) => Promise<string>) => Promise<void>}} [options]
+ *   flags: more flags of `ovation serve`; prepare: runs after the migrations, as the schema's owner; beside: one more server on the
+ *   database of this one, which must be stopped first
  */
-export async function startServer({ flags = [], songs = true, prepare } = {}) {
+export async function startServer({ flags = [], songs = true, port: asked = 0, beside, prepare } = {}) {
   const pg = process.env.DEV_TEST_PG;
   if (!pg) throw new Error('DEV_TEST_PG must name the folder of a PostgreSQL unix socket; ./dev test sets it.');
   const bin = binary();
   await until(() => existsSync(bin), startMs, `${bin} exists`);
-  const name = `wire_${process.pid}_${randomBytes(4).toString('hex')}`;
+  const name = beside?.database ?? `wire_${process.pid}_${randomBytes(4).toString('hex')}`;
   const base = await fs.mkdtemp(path.join(os.tmpdir(), 'ovation-wire-'));
   const media = path.join(base, 'media');
   const web = path.join(base, 'web');
@@ -97,7 +98,7 @@ export async function startServer({ flags = [], songs = true, prepare } = {}) {
   const owner = `host=${pg} dbname=${name} user=owner`;
   const psql = async (sql) => (await run('psql', ['-X', '-h', pg, '-U', 'owner', '-d', name, '-v', 'ON_ERROR_STOP=1', '-Atqc', sql], { env })).stdout.trim();
   const ovation = (...given) => run(bin, given, { env, cwd: top, timeout: startMs });
-  await run('createdb', ['-h', pg, '-U', 'owner', name], { env });
+  if (!beside) await run('createdb', ['-h', pg, '-U', 'owner', name], { env });
 
   let child = null;
   let log = '';
@@ -137,18 +138,18 @@ export async function startServer({ flags = [], songs = true, prepare } = {}) {
     try {
       await end();
     } finally {
-      await run('dropdb', ['-h', pg, '-U', 'owner', '--if-exists', '--force', name], { env });
+      if (!beside) await run('dropdb', ['-h', pg, '-U', 'owner', '--if-exists', '--force', name], { env });
       await fs.rm(base, { recursive: true, force: true });
     }
   };
 
   try {
-    await ovation('migrate', '--owner-database', owner, '--database', database);
+    if (!beside) await ovation('migrate', '--owner-database', owner, '--database', database);
     await prepare?.(psql);
-    for (const [handle, roles] of Object.entries(people))
+    for (const [handle, roles] of Object.entries(beside ? {} : people))
       await ovation('users', 'create', handle, '--name', `Wire ${handle}`, '--password', password, ...roles.flatMap((r) => ['--role', r]), '--database', database);
-    if (songs) await ovation('songs', 'import', 'songs/demo', '--keys', '0', '--media-root', media, '--database', database);
-    const url = await launch(0);
+    if (songs && !beside) await ovation('songs', 'import', 'songs/demo', '--keys', '0', '--media-root', media, '--database', database);
+    const url = await launch(asked);
     /** Ends the server by a signal and starts it again on the same port. */
     const restart = async (signal = 'SIGTERM') => {
       await end(signal);
