@@ -89,7 +89,7 @@ std::string posting_queue::writer_elsewhere() const {
 }
 
 void posting_queue::post(ledger::command command, std::function<void(result<outcome>)> answer) {
-    if (forwarder_ && !writer_elsewhere().empty()) return forwarder_->forward(std::move(command), std::move(answer));
+    if (is_elsewhere_) return forwarder_->forward(std::move(command), std::move(answer));
     pending p{std::move(command), std::move(answer), clock_.steady_ms()};
     if (push(p)) return;
     p.answer(exhausted("ledger_busy", "Too many gifts at once. Nothing was charged; try again in a moment.", 200));
@@ -148,9 +148,11 @@ void posting_queue::not_known(pending p) {
     p.unknown = true;
     unknown_.push_back(std::move(p));
 }
-void posting_queue::done_with(const uuid& key) {
+void posting_queue::done_with(const std::vector<pending>& work) {
     std::scoped_lock lock(mutex_);
-    if (auto at = keys_.find(key); at != keys_.end() && --at->second == 0) keys_.erase(at);
+    for (const auto& p : work)
+        if (const auto* g = std::get_if<gift_command>(&p.command))
+            if (auto at = keys_.find(g->key); at != keys_.end() && --at->second == 0) keys_.erase(at);
 }
 void posting_queue::put_back(std::vector<pending> work) {
     forget_keys(work);
@@ -397,6 +399,7 @@ awaitable<bool> posting_queue::connect() {
         std::vector<pending> late;
         {
             std::scoped_lock lock(mutex_);
+            is_elsewhere_ = false;
             elsewhere_.clear();
             while (!waiting_.empty() && clock_.steady_ms() - waiting_.front().since_ms > 5'000) {
                 late.push_back(std::move(waiting_.front()));
@@ -425,6 +428,7 @@ awaitable<void> posting_queue::stand_by(const pg::rows& head) {
         std::scoped_lock lock(mutex_);
         elsewhere_ = reachable ? holder : std::string();
     }
+    is_elsewhere_ = reachable;
     auto waiting = take(SIZE_MAX);
     std::vector<pending> fresh;
     if (reachable)
@@ -436,16 +440,13 @@ awaitable<void> posting_queue::stand_by(const pg::rows& head) {
     if (reachable)
         for (auto& p : unknown_)
             if (auto* g = std::get_if<gift_command>(&p.command)) {
-                p.answer = only_look(*g, [answer = std::move(p.answer)](result<outcome> r) { answer(std::move(r)); });
+                p.answer = only_look(*g, std::move(p.answer));
                 fresh.push_back(std::move(p));
             }
     std::erase_if(unknown_, [](const pending& p) { return !p.answer; });
     forget_keys(fresh);
-    for (auto& p : fresh) {
-        const auto* g = std::get_if<gift_command>(&p.command);
-        if (g) done_with(g->key);
-        forwarder_->forward(std::move(p.command), std::move(p.answer));
-    }
+    done_with(fresh);
+    for (auto& p : fresh) forwarder_->forward(std::move(p.command), std::move(p.answer));
     for (auto* observer : observers_)
         if (connection_->usable()) co_await observer->on_follow(*connection_, entry_seq(head.number(0, 3)));
 }
@@ -471,6 +472,7 @@ awaitable<bool> posting_queue::become_writer() {
     standing_by_ = false;
     {
         std::scoped_lock lock(mutex_);
+        is_elsewhere_ = false;
         elsewhere_.clear();
     }
     for (auto* observer : observers_) co_await observer->on_takeover(*connection_, entry_seq(taken->number(0, 1)));
@@ -527,15 +529,13 @@ void posting_queue::deliver(std::vector<pending>& work, outcomes& answers) {
     }
     std::ranges::sort(gifts, {}, &committed_gift::seq);
     if (head) for (auto* observer : observers_) observer->on_commit(gifts, head);
-    for (const auto& p : work)
-        if (const auto* g = std::get_if<gift_command>(&p.command)) done_with(g->key);
+    done_with(work);
     for (std::size_t i = 0; i < work.size(); ++i) work[i].answer(std::move(answers[i]));
 }
 
 void posting_queue::refuse(std::vector<pending>& work, const fault& why) {
     forget_keys(work);
-    for (const auto& p : work)
-        if (const auto* g = std::get_if<gift_command>(&p.command)) done_with(g->key);
+    done_with(work);
     for (auto& p : work) p.answer(p.unknown ? unknown_outcome() : why);
     work.clear();
 }

@@ -108,7 +108,7 @@ private:
     awaitable<void> tend();
     std::vector<pending> take(std::size_t most);
     void put_back(std::vector<pending> work);
-    void done_with(const uuid& key);  // nothing of it is under way here any more
+    void done_with(const std::vector<pending>& work);  // nothing of it is under way here any more
     void not_known(pending p);
     void deliver(std::vector<pending>& work, outcomes& answers);
     void refuse(std::vector<pending>& work, const fault& why);
@@ -145,6 +145,7 @@ private:
     std::atomic<std::size_t> depth_{0};
     std::atomic<bool> finished_{false};
     std::atomic<bool> knows_keys_{false};
+    std::atomic<bool> is_elsewhere_{false};  // elsewhere_ is not empty
 
     counter& posted_;
     counter& gifts_;

@@ -193,6 +193,7 @@ awaitable<void> nodes::carry() {
             c.answer = nullptr;
         }
         std::erase_if(load, [](const carried& c) { return !c.answer; });
+        if (load.empty()) continue;
         const auto writer = queue_.writer_elsewhere();
         if (writer.empty() && queue_.is_writer()) {
             // The writer is here now; a key that was posted elsewhere is known to it.
