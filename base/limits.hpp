@@ -60,6 +60,7 @@ inline constexpr std::int64_t sings_for_ms = 1'000;        // without a message:
 inline constexpr std::int64_t clock_jump_ms = 5'000;       // a publisher's clock this far off is another clock
 inline constexpr std::int64_t history_ms = 600'000;
 inline constexpr std::size_t history_events_max = 4'096;
+inline constexpr int gifts_told_again_max = 2'000;  // to whoever resumes in another epoch; who missed more is told to reload
 inline constexpr std::size_t sends_per_slice = 256;
 inline constexpr std::array<std::string_view, 5> scenes{"dusk", "garden", "lanterns", "sea", "snow"};  // behind the singer
 

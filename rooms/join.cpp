@@ -2,13 +2,11 @@
 // events for the newcomer are held back; what the books already told is dropped from them.
 #include <algorithm>
 
+#include "base/limits.hpp"
 #include "rooms/room.hpp"
 #include "rooms/sql.hpp"
 
 namespace ovation::rooms {
-namespace {
-constexpr int missed_max = 2'000;
-}
 
 awaitable<result<void>> room::enter(member_ptr who, v1::Enter request, std::uint64_t request_id) {
     const auto user = who->who.user;
@@ -47,10 +45,10 @@ awaitable<result<void>> room::welcome(member_ptr who, v1::Enter request, std::ui
         w.set_reload(true);
     }
     if (asks && !same_epoch && !alone()) {
-        auto gifts = co_await p_.journal.gifts_since(room_id(facts_.shown.id()), entry_seq(resume.entry_seq()), missed_max);
+        auto gifts = co_await p_.journal.gifts_since(room_id(facts_.shown.id()), entry_seq(resume.entry_seq()), limits::gifts_told_again_max);
         if (!gifts) co_return gifts.error();
         missed = std::move(gifts->gifts);
-        if (gifts->more || missed.size() == missed_max) w.set_reload(true);
+        if (gifts->more || missed.size() == limits::gifts_told_again_max) w.set_reload(true);
         OVATION_CO_TRY(moderated, co_await p_.home.db.query(sql::history_since, pg::with(facts_.shown.id())));
     }
     if (!who->out) co_return unavailable("gone", "The connection is gone.");
