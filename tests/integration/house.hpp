@@ -47,7 +47,7 @@ struct fake_routes final : route_maker {
     std::uint64_t changes() override { return 0; }
 };
 struct fake_journal final : journal_view {
-    awaitable<result<missed_gifts>> gifts_since(room_id, entry_seq after, int) override {
+    awaitable<result<missed_gifts>> gifts_since(room_id, entry_seq after, int limit) override {
         if (while_reading) {
             co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
             std::exchange(while_reading, {})();
@@ -55,7 +55,7 @@ struct fake_journal final : journal_view {
         }
         missed_gifts out;
         for (const auto& g : books)
-            if (g.entry_seq() > after.value) out.gifts.push_back(g);
+            if (g.entry_seq() > after.value && std::ssize(out.gifts) < limit) out.gifts.push_back(g);
         co_return out;
     }
     entry_seq announced() override { return {}; }

@@ -257,6 +257,20 @@ TEST_CASE("room: 4 096 events are remembered, not one more") {
     CHECK(late.welcome.reload());
 }
 
+TEST_CASE("room: of another life of the server 1 999 gifts are told whole; with the 2 000th comes a word to reload") {
+    house h;
+    for (int i = 1; i < limits::gifts_told_again_max; ++i) h.journal.books.push_back(gift(i));
+    auto whole = h.enter(user_id(4), house::resume("another life", 0));
+    CHECK_FALSE(whole.welcome.reload());
+    CHECK(std::ssize(gifts_in(whole.seen)) == limits::gifts_told_again_max - 1);
+    for (int i = 0; i < 2; ++i) h.journal.books.push_back(gift(limits::gifts_told_again_max + i));
+    auto partly = h.enter(user_id(5), house::resume("another life", 0));
+    CHECK(partly.welcome.reload());
+    const auto told = gifts_in(partly.seen);
+    REQUIRE(std::ssize(told) == limits::gifts_told_again_max);
+    CHECK(told.back() == limits::gifts_told_again_max);
+}
+
 TEST_CASE("room: ten minutes of an open show are told once for each listener, whatever pages they have") {
     house h;
     auto one = h.enter(user_id(5));
