@@ -103,6 +103,13 @@ awaitable<result<void>> learn_accounts(pg::connection& db, const journal_page& p
 
 // Balances and days' spending as they are stored, against the count. Empties what it has compared.
 awaitable<result<void>> compare_rows(pg::connection& db, recount& counted, finding& balances, finding& total, finding& spend) {
+    OVATION_CO_TRY(const auto days, co_await db.query(sql::spent_by_user, {}, patience));
+    for (int i = 0; i < days.size(); ++i) {
+        auto& posted = counted.accounts[days.number(i, 1)];
+        spend.count(posted.day == days.number(i, 2) && posted.spent == days.number(i, 3), [&] { return fmt::format("user {}, account {}", days.text(i, 0), days.text(i, 1)); });
+        posted.day = posted.spent = 0;
+    }
+    for (const auto& [id, a] : counted.accounts) spend.count(a.day == 0, [&] { return fmt::format("account {}", id); });
     OVATION_CO_TRY(const auto unsaved, co_await db.query(sql::unsaved, {}, patience));
     std::unordered_map<std::int64_t, std::pair<std::int64_t, std::int64_t>> later;
     for (int i = 0; i < unsaved.size(); ++i) later[unsaved.number(i, 0)] = {unsaved.number(i, 1), unsaved.number(i, 2)};
@@ -124,13 +131,6 @@ awaitable<result<void>> compare_rows(pg::connection& db, recount& counted, findi
     }
     for (const auto& [id, a] : counted.accounts) balances.count(a.version == 0, [&] { return fmt::format("account {}, which is gone", id); });
     total.count(sum == 0, [&] { return std::to_string(static_cast<std::int64_t>(sum)); });
-    OVATION_CO_TRY(const auto days, co_await db.query(sql::spent_by_user, {}, patience));
-    for (int i = 0; i < days.size(); ++i) {
-        auto& posted = counted.spent[{days.number(i, 0), days.number(i, 1)}];
-        spend.count(posted == days.number(i, 2), [&] { return "user " + days.string(i, 0); });
-        posted = 0;
-    }
-    for (const auto& [user, left] : counted.spent) spend.count(left == 0, [&] { return fmt::format("user {}", user.first); });
     co_return result<void>{};
 }
 }  // namespace

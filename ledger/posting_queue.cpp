@@ -12,7 +12,12 @@ namespace ovation::ledger {
 namespace {
 constexpr std::int64_t fresh_ms = 1'000;  // waited for less: not yet answered elsewhere
 
+constexpr std::int64_t told_after_ms = 50;    // quiet: the head is told that all is saved
+constexpr std::int64_t lease_every_ms = 450;  // of three seconds
+
 const pg::statement set_zone{"set_zone", "select set_config('timezone', $1, false), set_config('synchronous_commit', 'on', false), set_config('plan_cache_mode', 'force_generic_plan', false)"};
+// What it writes stands in the journal, too; a head that tells of it is flushed behind it.
+const pg::statement no_sync{"no_sync", "select set_config('synchronous_commit', 'off', false)"};
 
 fault not_the_writer() { return unavailable("not_the_writer", "Another server has taken over. Nothing was charged; try again in a moment."); }
 fault unknown_outcome() { return unavailable("unknown_outcome", "It is not known yet whether this was paid. Ask with the same key; do not send a new gift."); }
@@ -23,6 +28,7 @@ posting_queue::posting_queue(queue_options options, const clock_source& clock, m
       clock_(clock),
       wake_(context_),
       tend_timer_(context_),
+      saved_(context_),
       writer_(std::make_unique<resident_writer>(clock, options_.writer)),
       posted_(registry.make_counter("ovation_ledger_posted_total", "Commands posted.")),
       gifts_(registry.make_counter("ovation_ledger_gifts_total", "Gifts posted.")),
@@ -178,7 +184,7 @@ awaitable<void> posting_queue::run() {
             if (waiting_.empty() && stopping_ && !in_flight_ && open_.commands.empty() && unknown_.empty()) break;
         }
         if (landed_) co_await land();
-        if (!in_flight_ && (epoch_ == 0 || !connection_ || !connection_->usable() || !reader_->usable())) {
+        if (!in_flight_ && (epoch_ == 0 || !connection_ || !connection_->usable() || !reader_->usable() || !saver_->usable())) {
             put_back(std::exchange(open_, {}).commands);
             if (co_await become_writer()) {
                 lost_heads_ = 0;
@@ -201,16 +207,23 @@ awaitable<void> posting_queue::run() {
         if (!in_flight_) co_await rest();
         else if (!landed_) co_await sleep(std::chrono::seconds(60));
     }
-    for (int i = 0; i < 100 && connection_ && connection_->usable() && epoch_ != 0 && !options_.writer.set_based && writer_->unsaved(); ++i) {
-        writer_->seal();
-        if (!co_await writer_->commit(*connection_)) break;
+    for (int i = 0; i < 1'000 && connection_ && connection_->usable() && saver_->usable() && epoch_ != 0 && !options_.writer.set_based && writer_->unsaved(); ++i) {
+        if (writer_->saving()) {
+            co_await sleep(std::chrono::milliseconds(20));
+        } else if (writer_->rows_wait()) {
+            writer_->take_rows();
+            if (writer_->has_rows() && !co_await writer_->save(*saver_)) break;
+        } else {
+            writer_->seal();
+            if (!co_await writer_->commit(*connection_)) break;
+        }
     }
     if (connection_ && connection_->usable() && epoch_ != 0)
         co_await connection_->query(sql::release_head, pg::with(epoch_.load()), std::chrono::seconds(2));
     epoch_ = 0;
     for (auto left = take(SIZE_MAX); !left.empty(); left = take(SIZE_MAX))
         refuse(left, unavailable("shutting_down", "The server is restarting. Nothing was charged; try again in a moment."));
-    for (auto* c : {connection_.get(), reader_.get()})
+    for (auto* c : {connection_.get(), reader_.get(), saver_.get()})
         if (c) c->close();
 }
 
@@ -221,7 +234,16 @@ awaitable<void> posting_queue::rest() {
         std::scoped_lock lock(mutex_);
         if (!waiting_.empty()) co_return;
     }
-    if (epoch_ == 0 || !connection_->usable()) co_return;
+    if (epoch_ == 0 || !connection_->usable() || !saver_->usable()) co_return;
+    const auto quiet_ms = clock_.steady_ms() - writer_->committed_ms();
+    if (!options_.writer.set_based && quiet_ms < lease_every_ms) {
+        if (!writer_->saving() && writer_->rows_wait()) {
+            writer_->take_rows();
+            if (writer_->has_rows()) spawn(save(), [] {});
+            co_return;
+        }
+        if (writer_->saving() || quiet_ms < told_after_ms || !writer_->unsaved()) co_return;
+    }
     result<void> saved;
     if (options_.writer.set_based) {
         if (auto fenced = co_await connection_->query(sql::fence, pg::with(epoch_.load()), std::chrono::seconds(5)); !fenced) saved = fenced.error();
@@ -285,12 +307,28 @@ void posting_queue::launch() {
 }
 awaitable<void> posting_queue::fly() {
     const auto started = clock_.steady_ms();
+    while (writer_->collides() && saver_->usable()) {
+        saved_.expires_after(std::chrono::seconds(1));
+        co_await saved_.async_wait(use_tuple);
+    }
     flight_ = co_await writer_->commit(*connection_);
     if (flight_) {
+        if (writer_->has_rows()) spawn(save(), [] {});
         commit_seconds_.observe(static_cast<double>(clock_.steady_ms() - started) / 1000.0);
         batches_.add();
     }
     landed_ = true;
+    wake_.cancel();
+}
+
+// The connection stays until it has answered, even if the head is taken anew meanwhile.
+awaitable<void> posting_queue::save() {
+    const auto by = saver_;
+    if (auto done = co_await writer_->save(*by); !done) {
+        log::warn("ledger", "rows_not_saved", "err={}", log::quoted(done.error().in_full()));
+        by->close();  // memory is in doubt: the head is taken anew
+    }
+    saved_.cancel();
     wake_.cancel();
 }
 
@@ -391,8 +429,12 @@ awaitable<void> posting_queue::post_carefully(std::vector<pending> work) {
 awaitable<bool> posting_queue::connect() {
     connection_ = std::make_unique<pg::connection>(context_);
     reader_ = std::make_unique<pg::connection>(context_);
+    saver_ = std::make_shared<pg::connection>(context_);
     auto opened = co_await connection_->open(options_.conninfo, std::chrono::seconds(5));
     if (opened) opened = co_await reader_->open(options_.conninfo, std::chrono::seconds(5));
+    if (opened) opened = co_await saver_->open(options_.conninfo, std::chrono::seconds(5));
+    if (opened)
+        if (auto set = co_await saver_->query(no_sync, {}, std::chrono::seconds(5)); !set) opened = set.error();
     if (!opened) {
         log::warn("ledger", "no_database", "err={}", log::quoted(opened.error().message));
         // Whoever waits longer than this gets an honest answer.
@@ -453,7 +495,7 @@ awaitable<void> posting_queue::stand_by(const pg::rows& head) {
 
 awaitable<bool> posting_queue::become_writer() {
     epoch_ = 0;
-    const bool ready = standing_by_ && connection_->usable() && reader_->usable();
+    const bool ready = standing_by_ && connection_->usable() && reader_->usable() && saver_->usable();
     if (!ready && !co_await connect()) {
         standing_by_ = false;
         co_return false;

@@ -27,7 +27,7 @@ using outcomes = std::vector<result<outcome>>;
 struct writer_options {
     std::size_t wallets_max = 200'000;   // in memory; only saved ones are let go
     std::size_t copy_from = 150;         // gifts of a batch from which on it goes as COPY
-    std::int64_t lag_ms = 900;           // an unsaved row is written within this time while batches go,
+    std::int64_t lag_ms = 900;           // an unsaved row is saved within this time while batches go,
     std::int64_t lag_gifts = 45'000;     // or within so many gifts
     bool set_based = false;              // post by the set-based functions only: the oracle
 };
@@ -105,6 +105,7 @@ private:
     awaitable<void> rest();
     awaitable<void> post_by_sets(std::vector<pending> work);
     awaitable<void> post_carefully(std::vector<pending> work);
+    awaitable<void> save();
     awaitable<void> tend();
     std::vector<pending> take(std::size_t most);
     void put_back(std::vector<pending> work);
@@ -120,8 +121,9 @@ private:
     std::vector<commit_observer*> observers_;
     forwarder* forwarder_ = nullptr;
     asio::io_context context_{1};
-    asio::steady_timer wake_, tend_timer_;
+    asio::steady_timer wake_, tend_timer_, saved_;
     std::unique_ptr<pg::connection> connection_, reader_, tender_;
+    std::shared_ptr<pg::connection> saver_;  // of the checkpoint's rows
     std::unique_ptr<resident_writer> writer_;
     std::thread thread_;
     batch open_, flying_;                    // being judged; being committed

@@ -18,11 +18,7 @@ route* books::route_of(std::int64_t id) {
     const auto at = routes_.find(id);
     return at == routes_.end() ? nullptr : &at->second;
 }
-account& books::put_account(std::int64_t id, bool floored, bool whole_coins, std::int64_t amount, std::int64_t version) {
-    auto [at, fresh] = accounts_.try_emplace(id);
-    if (fresh) at->second = {id, floored, whole_coins, false, amount, version, 0, 0};
-    return at->second;
-}
+account& books::put_account(account made) { return accounts_.try_emplace(made.id, made).first->second; }
 purse& books::put_purse(purse made) {
     auto [at, fresh] = purses_.try_emplace(made.user, made);
     if (fresh) at->second.place = used_.insert(used_.end(), made.user);
@@ -52,11 +48,6 @@ void books::touch(plan& to, account& a) {
     to.accounts_before.emplace_back(&a, a);
     a.touched = to.id;
 }
-void books::touch(plan& to, purse& p) {
-    if (p.touched == to.id) return;
-    to.purses_before.push_back({&p, p.day, p.spent, p.unsaved_from});
-    p.touched = to.id;
-}
 void books::add(plan& to, account& a, std::int64_t amount, std::int64_t seq) {
     if (amount == 0) return;
     touch(to, a);
@@ -64,25 +55,21 @@ void books::add(plan& to, account& a, std::int64_t amount, std::int64_t seq) {
     ++a.version;
     if (a.unsaved_from == 0) {
         a.unsaved_from = seq;
-        push(to, {seq, a.id, 0});
+        push(to, {seq, a.id});
     }
 }
 void books::use(purse& p) { used_.splice(used_.end(), used_, p.place); }
-// Yesterday's spending is final: its row goes along with this plan.
-void books::turn_day(plan& to, purse& p) {
-    if (p.day == to.day) return;
-    touch(to, p);
-    if (p.unsaved_from != 0) to.spends.push_back({p.user, p.day, p.spent});
-    p.day = to.day;
-    p.spent = 0;
-    p.unsaved_from = 0;
-}
-void books::spend(plan& to, purse& p, std::int64_t amount, std::int64_t seq) {
-    touch(to, p);
-    p.spent += amount;
-    if (p.unsaved_from == 0) {
-        p.unsaved_from = seq;
-        push(to, {seq, 0, p.user});
+// Of the plan's day, on which a new day's count begins.
+void books::spend(plan& to, account& a, std::int64_t amount, std::int64_t seq) {
+    touch(to, a);
+    if (a.day != to.day) {
+        a.day = to.day;
+        a.spent = 0;
+    }
+    a.spent += amount;
+    if (a.unsaved_from == 0) {
+        a.unsaved_from = seq;
+        push(to, {seq, a.id});
     }
 }
 
@@ -111,10 +98,9 @@ outcome books::judge(plan& to, const gift_command& g, const known_gift* known) {
     const auto* r = route_of(g.route.value);
     if (!r) return say(status::unknown_route);
     use(*p);
-    turn_day(to, *p);
     if (p->bonus->amount + p->gift_only->amount + p->paid->amount < g.price) return say(status::insufficient_coins);
     if (p->frozen) return say(status::account_frozen);
-    if (limit_of(to, *p) - p->spent < g.price) return say(status::spend_limit);
+    if (limit_of(to, *p) - spent_on(to, *p) < g.price) return say(status::spend_limit);
 
     gift_row row;
     row.seq = to.next_seq++;
@@ -135,7 +121,7 @@ outcome books::judge(plan& to, const gift_command& g, const known_gift* known) {
     add(to, *p->paid, -(row.price - row.bonus - row.gift_only), row.seq);
     const std::array<std::int64_t, 7> legs{row.legs.vat, row.legs.rights, row.legs.singer, row.legs.agent, row.legs.venue, row.legs.platform, row.legs.promo};
     for (std::size_t i = 0; i < legs.size(); ++i) add(to, *r->to[i], legs[i], row.seq);
-    spend(to, *p, g.price, row.seq);
+    spend(to, *p->paid, g.price, row.seq);
     to.leaves.push_back(leaf_of(row, r->digest, p->salt));
     out.seq = entry_seq(row.seq);
     to.gifts.push_back(std::move(row));
@@ -149,7 +135,7 @@ status books::judge_hold(const plan& to, const entry_command& e, const entry_fac
     const auto price = held_from(e, facts);
     if (p->paid->amount < price) return status::insufficient_coins;
     if (p->frozen) return status::account_frozen;
-    if (limit_of(to, *p) - (p->day == to.day ? p->spent : 0) < price) return status::spend_limit;
+    if (limit_of(to, *p) - spent_on(to, *p) < price) return status::spend_limit;
     return status::posted;
 }
 std::int64_t books::held_from(const entry_command& e, const entry_facts& facts) {
@@ -187,7 +173,6 @@ result<outcome> books::judge(plan& to, const entry_command& e, const known_entry
         out.state = judge_hold(to, e, facts);
         if (out.state != status::posted) return out;
         use(*facts.holder);
-        turn_day(to, *facts.holder);
     }
     for (const auto& [a, amount] : sums) {
         std::int64_t after = 0;
@@ -226,21 +211,9 @@ result<outcome> books::judge(plan& to, const entry_command& e, const known_entry
         if (a->unsaved_from == 0) a->unsaved_from = row.seq;
         to.write_accounts.push_back(a);
     }
-    if (facts.holds) {
-        spend(to, *facts.holder, held_from(e, facts), row.seq);
-        to.write_spends.push_back(facts.holder);
-    }
-    if (e.kind == "release" && facts.hold_day != 0) {
-        if (auto* p = facts.holder; p && p->day == facts.hold_day) {
-            spend(to, *p, -sums[p->paid], row.seq);
-            to.write_spends.push_back(p);
-        } else {
-            std::int64_t back = 0;
-            for (const auto& [name, amount] : e.legs)
-                if (name.starts_with("wallet:") && amount > 0) back += amount;
-            to.given_back.push_back({facts.holder ? facts.holder->user : 0, facts.hold_day, back});
-        }
-    }
+    if (facts.holds) spend(to, *facts.holder->paid, held_from(e, facts), row.seq);
+    // To the day of its hold, if the wallet has given nothing on a later one.
+    if (e.kind == "release" && facts.hold_day != 0 && facts.holder && facts.holder->paid->day == facts.hold_day) facts.holder->paid->spent -= sums[facts.holder->paid];
     out.state = status::posted;
     out.seq = entry_seq(row.seq);
     to.leaves.push_back(leaf_of(row));
@@ -249,63 +222,52 @@ result<outcome> books::judge(plan& to, const entry_command& e, const known_entry
 }
 
 bool books::stale(const plan::waiting_row& w) const {
-    if (w.user == 0) {
-        const auto at = accounts_.find(w.account);
-        return at == accounts_.end() || at->second.unsaved_from != w.from;
-    }
-    const auto at = purses_.find(w.user);
-    return at == purses_.end() || at->second.unsaved_from != w.from;
+    const auto at = accounts_.find(w.account);
+    return at == accounts_.end() || at->second.unsaved_from != w.from;
 }
 
 void books::seal(plan& p, std::size_t most) {
-    const auto account_too = [&](account& a) {
+    const auto put = [&](account& a, saved_rows& into) {
         if (a.unsaved_from == 0) return;
         p.cleaned.emplace_back(&a, a.unsaved_from);
         a.unsaved_from = 0;
         a.touched = p.id;
-        p.rows.push_back({a.id, a.amount, a.version});
+        into.rows.push_back({a.id, a.amount, a.version, a.spent, a.day});
     };
-    const auto spend_too = [&](purse& of) {
-        if (of.unsaved_from == 0) return;
-        p.cleaned_spends.emplace_back(&of, of.unsaved_from);
-        of.unsaved_from = 0;
-        of.touched = p.id;
-        p.spends.push_back({of.user, of.day, of.spent});
-    };
+    for (auto* a : p.write_accounts) put(*a, p.with);
+    if (saving()) most = 0;
     for (std::size_t n = 0; !order_.empty() && (n < most || stale(order_.front()));) {
         const auto w = order_.front();
         order_.pop_front();
         p.taken.push_back(w);
         if (stale(w)) continue;
         ++n;
-        if (w.user != 0) spend_too(purses_.at(w.user));
-        else account_too(accounts_.at(w.account));
+        put(accounts_.at(w.account), p.behind);
     }
-    for (auto* a : p.write_accounts) account_too(*a);
-    for (auto* of : p.write_spends) spend_too(*of);
-    p.saved_up_to = order_.empty() ? p.last_seq() : std::min(order_.front().from - 1, p.last_seq());
+    p.with.as_of = p.behind.as_of = p.last_seq();
+    p.behind.up_to = order_.empty() ? p.last_seq() : std::min(order_.front().from - 1, p.last_seq());
 }
-void books::keep(const plan& p) { evict(p.id); }
+void books::keep(const plan& p) {
+    committed_ = p.id;
+    for (const auto& r : p.behind.rows) on_the_way_.insert(r.account);
+}
+void books::saved() { on_the_way_.clear(); }
+bool books::collides(const plan& p) const {
+    return saving() && std::ranges::any_of(p.with.rows, [&](const auto& r) { return on_the_way_.contains(r.account); });
+}
 void books::undo(plan& p) {
     for (auto& [a, from] : p.cleaned) a->unsaved_from = from;
-    for (auto& [of, from] : p.cleaned_spends) of->unsaved_from = from;
     for (auto& [a, before] : p.accounts_before) *a = before;
-    for (auto& b : p.purses_before) {
-        b.which->day = b.day;
-        b.which->spent = b.spent;
-        b.which->unsaved_from = b.unsaved_from;
-    }
     for (auto w = p.taken.rbegin(); w != p.taken.rend(); ++w) order_.push_front(*w);
     for (; p.pushed > 0; --p.pushed) order_.pop_back();
 }
-// Only what is saved by a plan that was committed may be read from its row again.
-void books::evict(std::uint64_t committed) {
-    while (purses_.size() > wallets_max_) {
+// Only what stands in its row, by a plan that was committed, may be read from there again.
+void books::evict() {
+    while (!saving() && purses_.size() > wallets_max_) {
         const auto at = purses_.find(used_.front());
         const auto& p = at->second;
-        if (p.unsaved_from != 0 || p.touched > committed) return;
         for (const auto* a : {p.paid, p.gift_only, p.bonus})
-            if (a->unsaved_from != 0 || a->touched > committed) return;
+            if (a->unsaved_from != 0 || a->touched > committed_) return;
         for (const auto id : {p.paid->id, p.gift_only->id, p.bonus->id})
             if (!accounts_.at(id).pinned) accounts_.erase(id);
         used_.pop_front();
@@ -318,6 +280,7 @@ void books::clear() {
     routes_.clear();
     used_.clear();
     order_.clear();
+    on_the_way_.clear();
 }
 
 }  // namespace ovation::ledger

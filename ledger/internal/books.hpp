@@ -18,6 +18,7 @@ struct account {
     bool floored = false, whole_coins = false;
     bool pinned = false;          // a route leads here: never evicted
     std::int64_t amount = 0, version = 0;
+    std::int64_t spent = 0, day = 0;  // of a wallet's coins: what was given on the last day on which something was (rows.hpp's days)
     std::int64_t unsaved_from = 0;  // the first posting that its row does not have; 0: none
     std::uint64_t touched = 0;    // the plan that changed or saved it last
 };
@@ -28,9 +29,6 @@ struct purse {  // a wallet
     leaf_salt salt{};
     bool frozen = false;
     std::int64_t daily_limit = 0, raised_limit = -1, raised_from_us = 0;
-    std::int64_t day = 0, spent = 0;  // days since 1970-01-01, in the tenant's zone
-    std::int64_t unsaved_from = 0;    // of `spent`
-    std::uint64_t touched = 0;
     std::list<std::int64_t>::iterator place;  // in the order of use
 };
 
@@ -59,51 +57,42 @@ struct entry_facts {
     std::int64_t hold_day = 0;       // of what a release gives back
 };
 
-// A batch on its way: what it posts, which unsaved rows go along, and how to undo it. Plans are undone newest first.
+// Rows of the checkpoint, for ledger.save: true as of `as_of`.
+struct saved_rows {
+    struct row {
+        std::int64_t account = 0, amount = 0, version = 0, spent = 0, day = 0;
+    };
+    std::vector<row> rows;
+    std::int64_t as_of = 0;
+    std::int64_t up_to = 0;  // with them every posting up to here is in the rows
+};
+
+// A batch on its way: what it posts, which rows are saved, and how to undo it. Plans are undone newest first.
 struct plan {
     std::uint64_t id = 0;
-    std::int64_t from_seq = 1, next_seq = 1, at_us = 0, day = 0;
+    std::int64_t from_seq = 1, next_seq = 1, at_us = 0;
+    std::int64_t day = 0;           // since 1970-01-01, in the tenant's zone
     std::vector<gift_row> gifts;
     std::vector<entry_row> entries;
     std::vector<tree_hash> leaves;  // of what it posts, in order
-    struct give_back {
-        std::int64_t user = 0, day = 0, amount = 0;
-    };
-    std::vector<give_back> given_back;
     [[nodiscard]] std::int64_t posted() const { return next_seq - from_seq; }
     [[nodiscard]] std::int64_t last_seq() const { return next_seq - 1; }
 
     std::string copied;  // its gifts as binary COPY, as far as they were written out
     std::size_t copied_rows = 0;
 
-    // Set by books::seal, but for days that are over: for ledger.save and ledger.save_spend, as they are at the end of the batch.
-    struct row {
-        std::int64_t account = 0, amount = 0, version = 0;
-    };
-    struct spend {
-        std::int64_t user = 0, day = 0, spent = 0;
-    };
-    std::vector<row> rows;
-    std::vector<spend> spends;
-    std::int64_t saved_up_to = 0;  // every posting up to here is in the rows then
+    // Set by books::seal, as they are at the end of the batch.
+    saved_rows with;               // what its entries changed: in its own transaction
+    saved_rows behind;             // the oldest unsaved rows: once it is committed
 
     // For undo.
     struct waiting_row {
-        std::int64_t from = 0;
-        std::int64_t account = 0;  // or
-        std::int64_t user = 0;     // his spending
+        std::int64_t from = 0, account = 0;
     };
     std::vector<std::pair<account*, account>> accounts_before;
-    struct purse_before {
-        purse* which;
-        std::int64_t day, spent, unsaved_from;
-    };
-    std::vector<purse_before> purses_before;
-    std::vector<account*> write_accounts;  // changed by entries: their rows go along
-    std::vector<purse*> write_spends;
+    std::vector<account*> write_accounts;  // changed by entries
     std::vector<waiting_row> taken;
-    std::vector<std::pair<account*, std::int64_t>> cleaned;       // and what unsaved_from was
-    std::vector<std::pair<purse*, std::int64_t>> cleaned_spends;
+    std::vector<std::pair<account*, std::int64_t>> cleaned;  // and what unsaved_from was
     std::size_t pushed = 0;
 };
 
@@ -113,7 +102,7 @@ public:
 
     purse* purse_of(std::int64_t user);
     route* route_of(std::int64_t id);
-    account& put_account(std::int64_t id, bool floored, bool whole_coins, std::int64_t amount, std::int64_t version);
+    account& put_account(account made);
     purse& put_purse(purse made);
     route& put_route(std::int64_t id, route made);
 
@@ -124,26 +113,33 @@ public:
     result<outcome> judge(plan& to, const entry_command& e, const known_entry* known, const entry_facts& facts);
     // Before accounts that are not open yet are opened: whether it would be posted.
     [[nodiscard]] bool would_post(const plan& to, const entry_command& e, const entry_facts& facts) const;
-    // Nothing more is judged into it. The oldest unsaved rows go along, at most `most`, and all that its entries changed.
+    // Nothing more is judged into it. The oldest unsaved rows are to be saved behind it, at most `most`; none while others are
+    // on their way.
     void seal(plan& p, std::size_t most);
-    void keep(const plan& p);  // it was committed
-    void undo(plan& p);        // it was not
+    // It was committed: `behind` is on its way from now on, and nothing is let go until it is `saved`.
+    void keep(const plan& p);
+    void undo(plan& p);        // it was not committed
+    // What is on its way is in the rows; everything up to `committed` may be let go.
+    void saved();
+    [[nodiscard]] bool saving() const { return !on_the_way_.empty(); }
+    // Entries of the plan changed accounts whose rows are on their way: two transactions at once would wait for each other.
+    [[nodiscard]] bool collides(const plan& p) const;
+    // Lets go of the longest unused wallets: not while something that was brought in is still to be judged.
+    void evict();
     [[nodiscard]] std::size_t unsaved() const { return order_.size(); }
     void clear();
 
 private:
     void push(plan& to, plan::waiting_row w);
     static void touch(plan& to, account& a);
-    static void touch(plan& to, purse& p);
     void add(plan& to, account& a, std::int64_t amount, std::int64_t seq);
     void use(purse& p);
-    void turn_day(plan& to, purse& p);
-    void spend(plan& to, purse& p, std::int64_t amount, std::int64_t seq);
+    void spend(plan& to, account& a, std::int64_t amount, std::int64_t seq);
+    [[nodiscard]] static std::int64_t spent_on(const plan& at, const purse& p) { return p.paid->day == at.day ? p.paid->spent : 0; }
     [[nodiscard]] static std::int64_t limit_of(const plan& at, const purse& p) { return p.raised_limit >= 0 && p.raised_from_us <= at.at_us ? p.raised_limit : p.daily_limit; }
     [[nodiscard]] static status judge_hold(const plan& to, const entry_command& e, const entry_facts& facts);
     [[nodiscard]] static std::int64_t held_from(const entry_command& e, const entry_facts& facts);
     [[nodiscard]] bool stale(const plan::waiting_row& w) const;
-    void evict(std::uint64_t committed);
 
     std::size_t wallets_max_;
     std::unordered_map<std::int64_t, account> accounts_;
@@ -151,7 +147,8 @@ private:
     std::unordered_map<std::int64_t, route> routes_;
     std::list<std::int64_t> used_;             // users, the longest unused first
     std::deque<plan::waiting_row> order_;      // unsaved rows, the oldest first; some are saved meanwhile
-    std::uint64_t plans_ = 0;
+    std::unordered_set<std::int64_t> on_the_way_;  // accounts whose rows are being saved
+    std::uint64_t plans_ = 0, committed_ = 0;
 };
 
 }  // namespace ovation::ledger

@@ -26,6 +26,16 @@ std::int64_t recount::day_of(std::int64_t at_us) const {
     return first_day + (std::ranges::upper_bound(day_starts, at_us) - day_starts.begin()) - 1;
 }
 
+// Gifts, and holds, less what was released of that day's.
+void recount::spend(std::int64_t account, std::int64_t day, std::int64_t amount) {
+    auto& a = accounts[account];
+    if (day > a.day) {
+        a.day = day;
+        a.spent = 0;
+    }
+    if (day == a.day) a.spent += amount;
+}
+
 void recount::take(const journal_page& page, const journal_reader& journal) {
     for (std::size_t g = 0, e = 0; g < page.gifts.size() || e < page.entries.size();) {
         const bool gift = e == page.entries.size() || (g < page.gifts.size() && page.gifts[g].seq <= page.entries[e].seq);
@@ -55,7 +65,7 @@ void recount::take(const journal_page& page, const journal_reader& journal) {
                 const std::array<std::int64_t, 7> legs{l.vat, l.rights, l.singer, l.agent, l.venue, l.platform, l.promo};
                 for (std::size_t i = 0; i < legs.size(); ++i) leg(r->accounts[i], legs[i]);
             }
-            spent[{row.payer, day_of(row.at_us)}] += row.price;
+            if (w) spend(w->paid, day_of(row.at_us), row.price);
             tree.append(r && w ? leaf_of(row, r->digest, w->salt) : journal_reader::no_leaf);
         } else {
             const auto& row = page.entries[e++];
@@ -70,7 +80,7 @@ void recount::take(const journal_page& page, const journal_reader& journal) {
                 for (const auto account : row.accounts)
                     if (!wallet_users.contains(account)) day = row.kind == "hold" ? (hold_days_[account] = day) : hold_days_.contains(account) ? hold_days_[account] : day;
                 for (std::size_t i = 0; i < row.accounts.size(); ++i)
-                    if (const auto user = wallet_users.find(row.accounts[i]); user != wallet_users.end()) spent[{user->second, day}] -= row.amounts[i];
+                    if (wallet_users.contains(row.accounts[i])) spend(row.accounts[i], day, -row.amounts[i]);
             }
             for (const auto account : row.accounts) check(account, seq);
             sums.count(total == 0, [&] { return std::to_string(seq); });

@@ -26,13 +26,12 @@ public:
 
     struct standing {
         std::int64_t amount = 0, version = 0;
+        std::int64_t day = 0, spent = 0;  // of a wallet's coins: what was given on the last day on which something was
         bool floored = false, whole_coins = false, known = false;
     };
     std::unordered_map<std::int64_t, standing> accounts;          // by id; flags set by the caller before `take`
-    // Micros by user and day (since 1970-01-01): gifts, and holds, less what was released of the day's.
-    std::map<std::pair<std::int64_t, std::int64_t>, std::int64_t> spent;
     std::vector<std::int64_t> day_starts;                          // microseconds, of the days from `first_day` on; set by the caller
-    std::int64_t first_day = 0;
+    std::int64_t first_day = 0;                                    // since 1970-01-01
     std::unordered_map<std::int64_t, std::int64_t> wallet_users;  // of wallets' accounts, for holds
     finding numbers, sums, floors, coins, splits;
     merkle_tree tree;
@@ -45,6 +44,7 @@ public:
 
 private:
     void move(std::int64_t account, std::int64_t amount);
+    void spend(std::int64_t account, std::int64_t day, std::int64_t amount);
     void check(std::int64_t account, std::int64_t seq);  // after all legs of an entry
     [[nodiscard]] std::int64_t day_of(std::int64_t at_us) const;
     std::unordered_map<std::int64_t, std::int64_t> hold_days_;  // by the account that holds

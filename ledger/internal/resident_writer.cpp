@@ -16,12 +16,32 @@ constexpr auto patience = std::chrono::minutes(30);
 constexpr std::int64_t day_ms = 86'400'000;
 constexpr std::int64_t page = 50'000;
 constexpr std::size_t rows_together = 32;
-constexpr std::size_t rows_when_idle = 250;  // so that a gift that comes then waits a few milliseconds at most
+constexpr std::size_t rows_when_idle = 1'000;
 
 std::string numbers(const auto& of, auto number) {
     std::string out = "{";
     for (const auto& one : of) append_number(out, number(one));
     return out + "}";
+}
+// The columns id, floored, whole_coins, amount, version, spent, spent_day.
+account account_of(const pg::rows& r, int i, int id, int flags) {
+    account out;
+    out.id = r.number(i, id);
+    out.floored = r.boolean(i, flags);
+    out.whole_coins = r.boolean(i, flags + 1);
+    out.amount = r.number(i, flags + 2);
+    out.version = r.number(i, flags + 3);
+    out.spent = r.number(i, flags + 4);
+    out.day = r.number(i, flags + 5);
+    return out;
+}
+account coins_of(const pg::rows& r, int i, int at) {
+    account out;
+    out.id = r.number(i, at);
+    out.floored = out.whole_coins = true;
+    out.amount = r.number(i, at + 1);
+    out.version = r.number(i, at + 2);
+    return out;
 }
 std::int64_t steady_us() { return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 std::int64_t holder_of(std::string_view account) {  // of "wallet:7"
@@ -35,6 +55,8 @@ awaitable<result<void>> resident_writer::begin(pg::connection& db, std::int64_t 
     books_.clear();
     open_.reset();
     sealed_.reset();
+    behind_ = {};
+    saving_ = false;
     ++generation_;
     epoch_ = epoch;
     OVATION_CO_CHECK(co_await db.query(sql::catch_up, pg::with(epoch), limit));
@@ -44,7 +66,7 @@ awaitable<result<void>> resident_writer::begin(pg::connection& db, std::int64_t 
     OVATION_CO_TRY(const auto version, co_await db.query(sql::limits_version, {}, limit));
     limits_ = version.number(0, 0);
     OVATION_CO_TRY(const auto state, co_await db.query(sql::tree_state, {}, limit));
-    seq_ = state.number(0, 1);
+    seq_ = saved_up_to_ = checkpoint_seq_ = state.number(0, 1);
     OVATION_CO_CHECK(co_await read_leaves(db));
     auto tree = merkle_tree::from(state.number(0, 2), pg::bytes_of(state.text(0, 3)));
     if (!tree) tree = merkle_tree();
@@ -219,21 +241,22 @@ awaitable<result<resident_writer::known>> resident_writer::look_up(pg::connectio
 }
 
 awaitable<result<void>> resident_writer::load_wallets(pg::connection& db, const std::unordered_set<std::int64_t>& users) {
-    OVATION_CO_TRY(const auto r, co_await db.query(sql::load_wallets, pg::params().add_raw(numbers(users, [](auto u) { return u; })).add(day_), limit));
+    OVATION_CO_TRY(const auto r, co_await db.query(sql::load_wallets, pg::params().add_raw(numbers(users, [](auto u) { return u; })), limit));
     for (int i = 0; i < r.size(); ++i) {
         purse p;
         p.user = r.number(i, 0);
-        p.paid = &books_.put_account(r.number(i, 1), true, true, r.number(i, 2), r.number(i, 3));
-        p.gift_only = &books_.put_account(r.number(i, 4), true, true, r.number(i, 5), r.number(i, 6));
-        p.bonus = &books_.put_account(r.number(i, 7), true, true, r.number(i, 8), r.number(i, 9));
+        auto paid = coins_of(r, i, 1);
+        paid.spent = r.number(i, 15);
+        paid.day = r.number(i, 16);
+        p.paid = &books_.put_account(paid);
+        p.gift_only = &books_.put_account(coins_of(r, i, 4));
+        p.bonus = &books_.put_account(coins_of(r, i, 7));
         const auto salt = pg::bytes_of("\\x" + r.string(i, 10));
         std::memcpy(p.salt.data(), salt.data(), std::min(salt.size(), p.salt.size()));
         p.frozen = r.boolean(i, 11);
         p.daily_limit = r.number(i, 12);
         p.raised_limit = r.number(i, 13);
         p.raised_from_us = r.number(i, 14);
-        p.day = day_;
-        p.spent = r.number(i, 15);
         books_.put_purse(p);
     }
     co_return result<void>{};
@@ -245,7 +268,7 @@ awaitable<result<void>> resident_writer::load_routes(pg::connection& db, const s
         made.text = route_text_of(r, i);
         made.digest = digest_of(made.text);
         for (int leg = 0; leg < 7; ++leg)
-            made.to[static_cast<std::size_t>(leg)] = &books_.put_account(r.number(i + leg, 16), r.boolean(i + leg, 18), r.boolean(i + leg, 19), r.number(i + leg, 20), r.number(i + leg, 21));
+            made.to[static_cast<std::size_t>(leg)] = &books_.put_account(account_of(r, i + leg, 16, 18));
         books_.put_route(r.number(i, 0), std::move(made));
     }
     co_return result<void>{};
@@ -274,7 +297,7 @@ awaitable<result<void>> resident_writer::load_accounts(pg::connection& db, std::
     names.erase(std::ranges::unique(names).begin(), names.end());
     OVATION_CO_TRY(const auto r, co_await db.query(sql::load_accounts, pg::params().add_text_array(names), limit));
     std::unordered_map<std::string, account*> found;
-    for (int i = 0; i < r.size(); ++i) found[r.string(i, 0)] = &books_.put_account(r.number(i, 1), r.boolean(i, 2), r.boolean(i, 3), r.number(i, 4), r.number(i, 5));
+    for (int i = 0; i < r.size(); ++i) found[r.string(i, 0)] = &books_.put_account(account_of(r, i, 1, 2));
     for (std::size_t i = 0; i < batch.size(); ++i) {
         const auto* e = std::get_if<entry_command>(batch[i]);
         if (!e) continue;
@@ -311,27 +334,38 @@ awaitable<result<void>> resident_writer::open_missing(pg::connection& db, std::s
     co_return co_await load_accounts(db, batch, what);
 }
 
-// How many unsaved rows go along with a batch of so many, so that none waits longer than the options say. Small batches carry
-// none until some have come together: a statement for one row costs the batch more than the row.
+// How many unsaved rows are saved behind a batch of so many, so that none waits longer than the options say. Behind small batches
+// none are until some have come together: a statement for one row costs more than the row.
 std::size_t resident_writer::rows_due(std::size_t posting) {
     const auto now = clock_.steady_ms();
     const auto waiting = static_cast<double>(books_.unsaved());
-    const auto since = static_cast<double>(now - saved_ms_);
+    const auto since = static_cast<double>(now - committed_ms_);
     const auto share = std::max(static_cast<double>(posting) / static_cast<double>(options_.lag_gifts), since / static_cast<double>(options_.lag_ms));
     due_ = std::min(due_ + share * waiting, waiting);
     const auto whole = static_cast<std::size_t>(due_);
-    if (whole < rows_together && now - rows_saved_ms_ < options_.lag_ms / 10) return 0;
+    if (saving() || (whole < rows_together && now - rows_saved_ms_ < options_.lag_ms / 10)) return 0;
     rows_saved_ms_ = now;
     due_ -= static_cast<double>(whole);
     return whole;
 }
 
-std::vector<pg::request> resident_writer::requests_before(bool frontier) const {
+pg::request resident_writer::save_request(std::int64_t epoch, const saved_rows& what) {
+    const auto column = [&](auto of) { return numbers(what.rows, of); };
+    return {&sql::save, pg::with(epoch)
+                            .add_raw(column([](const auto& r) { return r.account; }))
+                            .add_raw(column([](const auto& r) { return r.amount; }))
+                            .add_raw(column([](const auto& r) { return r.version; }))
+                            .add_raw(column([](const auto& r) { return r.spent; }))
+                            .add_raw(column([](const auto& r) { return r.day; }))
+                            .add(what.as_of)};
+}
+
+std::vector<pg::request> resident_writer::requests_before(bool frontier, std::int64_t saved) const {
     std::vector<pg::request> out;
     const auto& p = *sealed_;
     const auto last = p.last_seq();
     pg::params head;
-    head.add(epoch_).add(seq_).add(p.posted()).add(p.saved_up_to);
+    head.add(epoch_).add(seq_).add(p.posted()).add(saved);
     if (judged_) head.add(limits_);
     else head.add_null();
     head.add(p.at_us).add_bytes(bytes_of(sealed_tree_.root()));
@@ -340,27 +374,12 @@ std::vector<pg::request> resident_writer::requests_before(bool frontier) const {
     const auto* hot = leaf_at(seq_ + 1);
     head.add(hot != nullptr && last + 1 >= hot->end);
     out.push_back({&sql::advance, std::move(head)});
-    if (!p.rows.empty())
-        out.push_back({&sql::save, pg::params()
-                                       .add_raw(numbers(p.rows, [](const auto& r) { return r.account; }))
-                                       .add_raw(numbers(p.rows, [](const auto& r) { return r.amount; }))
-                                       .add_raw(numbers(p.rows, [](const auto& r) { return r.version; }))
-                                       .add(last)});
-    if (!p.spends.empty()) {
-        std::string days = "{";
-        for (const auto& s : p.spends) days += (days.size() > 1 ? "," : "") + date_text(s.day);
-        out.push_back({&sql::save_spend, pg::params()
-                                             .add_raw(numbers(p.spends, [](const auto& s) { return s.user; }))
-                                             .add_raw(days + "}")
-                                             .add_raw(numbers(p.spends, [](const auto& s) { return s.spent; }))
-                                             .add(last)});
-    }
+    if (!p.with.rows.empty()) out.push_back(save_request(epoch_, p.with));
     return out;
 }
 std::vector<pg::request> resident_writer::requests_after() const {
     std::vector<pg::request> out;
     const auto& p = *sealed_;
-    for (const auto& back : p.given_back) out.push_back({&sql::give_back, pg::with(back.user, back.day, back.amount, p.last_seq())});
     if (p.entries.empty()) return out;
     std::vector<std::string> kinds, keys, accounts, amounts, references, details, salts;
     for (const auto& e : p.entries) {
@@ -432,17 +451,42 @@ awaitable<result<outcomes>> resident_writer::judge_known(pg::connection& reader,
 void resident_writer::seal() {
     judged_ = open_.has_value();
     open();
-    books_.seal(*open_, judged_ ? rows_due(static_cast<std::size_t>(open_->posted())) : rows_when_idle);
+    books_.seal(*open_, judged_ ? rows_due(static_cast<std::size_t>(open_->posted())) : 0);
     sealed_ = std::move(open_);
     sealed_tree_ = open_tree_;
     open_.reset();
+}
+
+void resident_writer::take_rows() {
+    open();
+    books_.seal(*open_, rows_when_idle);
+    books_.keep(*open_);
+    behind_ = std::move(open_->behind);
+    open_.reset();
+    if (behind_.rows.empty()) saved_up_to_ = behind_.up_to;
+}
+// As one message, so that whoever takes the head over never waits for the rest of it.
+awaitable<result<void>> resident_writer::save(pg::connection& saver) {
+    const auto mine = generation_;
+    saving_ = true;
+    auto done = co_await saver.copy_in(pg::inlined(save_request(epoch_, behind_)), {}, limit);
+    if (mine != generation_) co_return result<void>{};  // begun anew meanwhile
+    saving_ = false;
+    if (!done) co_return done;
+    saved_up_to_ = behind_.up_to;
+    behind_.rows.clear();
+    books_.saved();
+    if (!judging_) books_.evict();
+    co_return done;
 }
 
 awaitable<result<void>> resident_writer::commit(pg::connection& db) {
     const auto& p = *sealed_;
     const auto last = p.last_seq();
     const bool frontier = last - frontier_seq_ >= options_.lag_gifts || (!judged_ && last != frontier_seq_);
-    auto requests = requests_before(frontier);
+    // What is saved behind this batch is told to the head by a later one.
+    const auto saved = p.behind.rows.empty() && !saving() ? p.behind.up_to : saved_up_to_;
+    auto requests = requests_before(frontier, saved);
     auto* into = p.gifts.empty() ? nullptr : leaf_at(p.gifts.front().seq);
     const bool one_leaf = into && p.gifts.back().seq < into->end;
     if (p.gifts.size() >= options_.copy_from || (!p.gifts.empty() && !one_leaf)) {
@@ -463,9 +507,13 @@ awaitable<result<void>> resident_writer::commit(pg::connection& db) {
     tree_ = sealed_tree_;
     if (frontier) frontier_seq_ = last;
     seq_ = last;
-    if (!judging_) books_.keep(p);
+    saved_up_to_ = std::max(saved_up_to_, saved);
+    checkpoint_seq_ = std::max(checkpoint_seq_, saved);
+    books_.keep(p);
+    if (!p.behind.rows.empty()) behind_ = std::move(sealed_->behind);
+    else if (!judging_) books_.evict();
     sealed_.reset();
-    saved_ms_ = clock_.steady_ms();
+    committed_ms_ = clock_.steady_ms();
     if (const auto* hot = leaf_at(seq_ + 1); !hot || hot == leaves_.back().get() || seq_ + 1 == hot->first) tend_soon_ = true;
     co_return result<void>{};
 }

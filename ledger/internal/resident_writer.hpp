@@ -1,6 +1,7 @@
 // Posts batches from memory: what may refuse is judged here (internal/books.hpp), and PostgreSQL gets rows. Small batches go as
 // one pipeline of prepared statements, large ones as binary COPY into the hot leaf; both are one transaction that begins with
-// ledger.advance, which raises when another writer has taken over. Balance rows are a checkpoint written behind.
+// ledger.advance, which raises when another writer has taken over. Balance rows are a checkpoint, saved behind the batches on a
+// connection of its own.
 // While one batch commits the next is judged, on top of it; what must be looked up for that is read on a second connection,
 // where everything that is not in memory is committed. Used by the posting queue alone, on its loop.
 #pragma once
@@ -25,11 +26,20 @@ public:
     // Judges commands into the open batch, in order; no key twice among the batches on their way. Reads on `reader`.
     // A fault: the open batch is undone, these commands and those before them.
     awaitable<result<outcomes>> judge(pg::connection& reader, std::span<const command* const> commands);
-    // The open batch is closed, with unsaved rows that go along; the batch before must be committed.
+    // The open batch is closed, with unsaved rows to save behind it; the batch before must be committed.
     void seal();
     // Commits the sealed batch as one transaction. A fault with an SQLSTATE: nothing of it stays; `undo` or `begin` comes next.
     // Any other: unknown, and `begin` must come next.
     awaitable<result<void>> commit(pg::connection& db);
+    // Rows of the checkpoint that are to be saved now, one lot at a time: those behind the batch that was committed last, or,
+    // while there is no batch, the oldest.
+    [[nodiscard]] bool has_rows() const { return !behind_.rows.empty() && !saving_; }
+    void take_rows();
+    // A fault: they are not saved, and `begin` must come next.
+    awaitable<result<void>> save(pg::connection& saver);
+    [[nodiscard]] bool saving() const { return books_.saving(); }
+    // The sealed batch writes rows that are being saved: it must wait.
+    [[nodiscard]] bool collides() const { return sealed_ && books_.collides(*sealed_); }
     // Both batches on their way, as if they had never been judged.
     void undo();
     // What ledger.advance did not agree with: limits that changed (OV003), the clock (OV004).
@@ -38,7 +48,10 @@ public:
     awaitable<result<outcomes>> post_by_sets(pg::connection& db, std::span<const command* const> batch);
     // Makes leaves ahead of need, indexes closed ones, fills the key filters: on a connection of its own, beside posting.
     awaitable<result<void>> tend(pg::connection& db);
-    [[nodiscard]] bool unsaved() const { return books_.unsaved() > 0 || seq_ != frontier_seq_; }
+    [[nodiscard]] bool rows_wait() const { return books_.unsaved() > 0; }
+    // The head does not have it yet that everything is saved.
+    [[nodiscard]] bool unsaved() const { return rows_wait() || saving() || seq_ != frontier_seq_ || seq_ != checkpoint_seq_; }
+    [[nodiscard]] std::int64_t committed_ms() const { return committed_ms_; }
     [[nodiscard]] bool knows_keys() const;
     [[nodiscard]] bool wants_tending() const { return tend_soon_; }
 
@@ -65,7 +78,8 @@ private:
     awaitable<result<void>> load_accounts(pg::connection& db, std::span<const command* const> batch, known& what);
     awaitable<result<void>> open_missing(pg::connection& db, std::span<const command* const> batch, known& what, std::size_t i);
     awaitable<result<outcomes>> judge_known(pg::connection& reader, std::span<const command* const> commands);
-    [[nodiscard]] std::vector<pg::request> requests_before(bool frontier) const;
+    [[nodiscard]] static pg::request save_request(std::int64_t epoch, const saved_rows& what);
+    [[nodiscard]] std::vector<pg::request> requests_before(bool frontier, std::int64_t saved) const;
     [[nodiscard]] std::vector<pg::request> requests_after() const;
     void ask_for(const uuid& key, std::unordered_map<leaf*, std::string>& asked) const;
     [[nodiscard]] std::int64_t leaves_from(std::int64_t key_ms) const;
@@ -85,7 +99,11 @@ private:
     bool judged_ = false;                      // the sealed one holds commands, not only rows
     merkle_tree tree_, sealed_tree_, open_tree_;  // committed; and what it will be
     std::int64_t frontier_seq_ = 0;
-    std::int64_t saved_ms_ = 0, rows_saved_ms_ = 0;
+    saved_rows behind_;                        // to be saved, or on their way
+    bool saving_ = false;                      // they are on their way
+    std::int64_t saved_up_to_ = 0;             // every posting up to here is in the rows,
+    std::int64_t checkpoint_seq_ = 0;          // and this the head knows
+    std::int64_t committed_ms_ = 0, rows_saved_ms_ = 0;
     double due_ = 0;  // rows to save, carried over
     std::vector<std::shared_ptr<leaf>> leaves_;  // by number
     std::int64_t kept_from_ms_ = 0;
