@@ -230,18 +230,24 @@ test('the guest’s browser is killed: the singer sings on, and the gifts are th
   for (const listener of ['early', 'late']) await alone(listener, 'singer', 'the guest was killed');
   await give('singer');
 });
-test('the guest comes back and is in step', async () => {
-  await launch('guest', browsers.guest.microphone);
-  await sit('guest', `/studio/${room.id}`);
-  await pages.guest.getByRole('button', { name: 'Pause' }).waitFor({ timeout: 60_000 });
+async function comesBack(who, at) {
+  await launch(who, browsers[who].microphone);
+  await sit(who, at);
+  await pages[who].getByRole('button', { name: 'Pause' }).waitFor({ timeout: 60_000 });
   await until(async () => (await away().count()) === 0, 10_000, 'the seat is not away any more');
   await sleep(14_000);
-  for (const listener of ['early', 'late']) await inStep(listener, 'the guest came back');
-});
+  for (const listener of ['early', 'late']) await inStep(listener, `the ${who} came back`);
+}
+test('the guest comes back and is in step', () => comesBack('guest', `/studio/${room.id}`));
 test('the singer’s browser is killed: the guest sings on, and the gifts are the guest’s', async () => {
   kill('singer');
   await away().getByText('Wire singer: connection lost, seat kept').waitFor();
   await sleep(9_000);
   for (const listener of ['early', 'late']) await alone(listener, 'guest', 'the singer was killed');
   await give('guest');
+});
+test('the singer comes back and is in step, and gifts go to either again', async () => {
+  await comesBack('singer', '/studio');
+  await give('guest');
+  await give('singer');
 });

@@ -174,6 +174,43 @@ TEST_CASE("ledger: a second writer fences the first") {
     b.verify_clean();
 }
 
+TEST_CASE("ledger: rows are saved by the writer that holds the head, and an older truth does not overwrite a newer one") {
+    books b;
+    b.open(1, 100);
+    b.post(gift(1, b.route(default_rule(), 7, 9), 30));
+    b.settle();
+    const auto row = [&](const char* what) { return b.db.number(std::string("select ") + what + " from ledger.balance where account_id = (select wallet_account from ledger.wallet where user_id = 1)"); };
+    CHECK((row("amount") == 700'000 && row("version") == 2 && row("spent") == 300'000 && row("as_of_seq") == 2));
+    const auto save = [&](std::int64_t epoch, std::int64_t as_of) {
+        b.db.as_app("select ledger.save(" + std::to_string(epoch) + ", array[" + std::to_string(row("account_id")) + "], array[10000], array[9], array[0], array[0], " + std::to_string(as_of) + ")");
+    };
+    save(b.queue.epoch(), 1);
+    CHECK((row("amount") == 700'000 && row("version") == 2 && row("spent") == 300'000));
+    CHECK_THROWS(save(b.queue.epoch() + 1, 2));
+    CHECK_THROWS(save(b.queue.epoch() - 1, 2));
+    b.verify_clean();
+}
+
+TEST_CASE("ledger: a new day has its whole limit, and a day's spending counts while it lasts") {
+    books b;
+    b.open(1, 100);
+    const auto r = b.route(default_rule(), 7, 9);
+    b.db.as_owner("update ledger.wallet set daily_limit = 200000 where user_id = 1");
+    CHECK(b.post(gift(1, r, 20)).state == status::posted);
+    CHECK(b.post(gift(1, r, 1)).state == status::spend_limit);
+    b.settle();
+    // As if it had been given yesterday, to a writer that begins today.
+    const auto epoch = b.queue.epoch();
+    b.db.as_owner("update ledger.balance set spent_day = spent_day - 1 where spent_day > 0; update ledger.head set writer_epoch = writer_epoch + 1");
+    for (int i = 0; i < 1'000 && b.queue.epoch() <= epoch; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    CHECK(b.post(gift(1, r, 21)).state == status::spend_limit);
+    CHECK(b.post(gift(1, r, 19)).state == status::posted);
+    CHECK(b.post(gift(1, r, 2)).state == status::spend_limit);
+    CHECK(b.post(gift(1, r, 1)).state == status::posted);
+    b.settle();
+    CHECK(b.db.number("select spent from ledger.spent where user_id = 1") == 200'000);
+}
+
 TEST_CASE("ledger: random commands agree with a sequential model") {
     const auto seed = std::random_device()();
     INFO("seed " << seed);
