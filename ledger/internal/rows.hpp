@@ -59,5 +59,11 @@ pg::params arrays_of(const std::vector<gift_row>& rows);
 std::string date_text(std::int64_t day);
 // "{1,2,3}", grown number by number.
 void append_number(std::string& array, std::int64_t v);
+// "{1,2,3}", of a number of each.
+std::string numbers(const auto& of, auto number) {
+    std::string out = "{";
+    for (const auto& one : of) append_number(out, number(one));
+    return out + "}";
+}
 
 }  // namespace ovation::ledger
