@@ -1,8 +1,10 @@
 // The ledger's writer beside a textbook transaction per gift, the set-based function, and COPY of the same rows into the same
 // table and indexes: one interleaved run on one PostgreSQL, one hot singer, 10 000 senders, everything on (checks, keys with 5 %
 // replays, balances, tree, fsync). Writes var/bench/ledger.json.
+#include <fcntl.h>
 #include <libpq-fe.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -239,6 +241,30 @@ private:
     std::int64_t seq_ = 0;
 };
 
+// What the disk does without a ledger: 8 kB written and synced, a thousand times a second; p50 and p99 in milliseconds.
+std::pair<double, double> raw_sync(double seconds) {
+    const auto at = std::string(std::getenv("DEV_TEST_PG")) + "/bench.sync";
+    const int fd = ::open(at.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    const std::string page(8'192, 'x');
+    constexpr int pages = 2'048;
+    for (int i = 0; i < pages; ++i) (void)!::pwrite(fd, page.data(), page.size(), i * 8'192);
+    ::fsync(fd);
+    std::vector<float> times;
+    const auto start = clock_type::now();
+    for (int i = 0; seconds_since(start) < seconds; ++i) {
+        std::this_thread::sleep_until(start + std::chrono::milliseconds(i));
+        const auto from = clock_type::now();
+        (void)!::pwrite(fd, page.data(), page.size(), i % pages * 8'192);
+        ::fdatasync(fd);
+        times.push_back(static_cast<float>(seconds_since(from) * 1000));
+    }
+    ::close(fd);
+    std::filesystem::remove(at);
+    const auto late = p99(times);
+    std::ranges::nth_element(times, times.begin() + std::ssize(times) / 2);
+    return {times[times.size() / 2], late};
+}
+
 struct figures {
     std::vector<double> rate, p99, cpu_pg, cpu_server, wal, disk;
     void add(const run& r) {
@@ -287,7 +313,7 @@ int main(int argc, char** argv) {
         route = made.get().value();
     }
     figures resident, sets, copied, textbook[3];
-    std::vector<double> at_1k, at_20k;
+    std::vector<double> at_1k, at_20k, sync_p50, sync_p99;
     const int clients[3] = {1, 8, 32};
     for (int round = 0; round < rounds; ++round) {
         {
@@ -296,6 +322,9 @@ int main(int argc, char** argv) {
             resident.add(w.post(h, route, seconds, 0));
             at_1k.push_back(w.post(h, route, seconds / 2, 1'000).p99_ms);
             at_20k.push_back(w.post(h, route, seconds / 2, 20'000).p99_ms);
+            const auto [half, late] = raw_sync(seconds / 2);
+            sync_p50.push_back(half);
+            sync_p99.push_back(late);
         }
         copied.add(top.copy(h, seconds));
         {
@@ -341,14 +370,14 @@ int main(int argc, char** argv) {
     textbook[2].print("textbook 32");
     std::cout << fmt::format("of COPY {:.2f}, of the best textbook {:.0f}; WAL {:.2f} and disk {:.2f} of COPY's\n", median(resident.rate) / median(copied.rate), median(resident.rate) / best,
                              median(resident.wal) / median(copied.wal), median(resident.disk) / median(copied.disk))
-              << fmt::format("p99 at 1 000/s {:.2f} ms, at 20 000/s {:.2f} ms\n", median(at_1k), median(at_20k))
+              << fmt::format("p99 at 1 000/s {:.2f} ms, at 20 000/s {:.2f} ms; the disk alone, 1 000 syncs a second: p50 {:.2f}, p99 {:.2f} ms\n", median(at_1k), median(at_20k), median(sync_p50), median(sync_p99))
               << fmt::format("verify {:.2f} s per million ({})\nwire {:.0f} gifts/s\n", verify_s, clean ? "clean" : "NOT CLEAN", wire);
     std::filesystem::create_directories("var/bench");
     std::ofstream("var/bench/ledger.json") << fmt::format(
-        R"({{"gifts_per_s":{:.0f},"p99_ms":{:.2f},"p99_ms_at_20k":{:.2f},"p99_ms_at_1k":{:.2f},"ratio_textbook_best":{:.1f},"ratio_copy":{:.3f},"wal_ratio_copy":{:.3f},"disk_ratio_copy":{:.3f},)"
+        R"({{"gifts_per_s":{:.0f},"p99_ms":{:.2f},"p99_ms_at_20k":{:.2f},"p99_ms_at_1k":{:.2f},"raw_sync_ms_p50":{:.2f},"raw_sync_ms_p99":{:.2f},"ratio_textbook_best":{:.1f},"ratio_copy":{:.3f},"wal_ratio_copy":{:.3f},"disk_ratio_copy":{:.3f},)"
         R"("cpu_us_per_gift_postgres":{:.2f},"cpu_us_per_gift_server":{:.2f},"wal_bytes_per_gift":{:.0f},"disk_bytes_per_gift":{:.0f},"verify_s_per_million":{:.2f},"gifts_per_s_wire":{:.0f},)"
         R"("gifts_per_s_set_based":{:.0f},"gifts_per_s_copy":{:.0f},"gifts_per_s_textbook_1":{:.0f},"gifts_per_s_textbook_8":{:.0f},"gifts_per_s_textbook_32":{:.0f},"verify_clean":{}}})",
-        median(resident.rate), median(resident.p99), median(at_20k), median(at_1k), median(resident.rate) / best, median(resident.rate) / median(copied.rate),
+        median(resident.rate), median(resident.p99), median(at_20k), median(at_1k), median(sync_p50), median(sync_p99), median(resident.rate) / best, median(resident.rate) / median(copied.rate),
         median(resident.wal) / median(copied.wal), median(resident.disk) / median(copied.disk), median(resident.cpu_pg), median(resident.cpu_server), median(resident.wal), median(resident.disk),
         verify_s, wire, median(sets.rate), median(copied.rate), median(textbook[0].rate), median(textbook[1].rate), median(textbook[2].rate), clean) << '\n';
     return clean ? 0 : 1;

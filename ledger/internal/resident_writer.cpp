@@ -296,10 +296,11 @@ void resident_writer::take_rows() {
 }
 // As one message, so that whoever takes the head over never waits for the rest of it.
 awaitable<result<void>> resident_writer::save(pg::connection& saver) {
+    if (!has_rows()) co_return result<void>{};  // begun anew meanwhile
     const auto mine = generation_;
     saving_ = true;
     auto done = co_await saver.copy_in(pg::inlined(save_request(epoch_, behind_)), {}, limit);
-    if (mine != generation_) co_return result<void>{};  // begun anew meanwhile
+    if (mine != generation_) co_return result<void>{};
     saving_ = false;
     if (!done) co_return done;
     saved_up_to_ = behind_.up_to;
