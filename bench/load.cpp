@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <deque>
 #include <iostream>
+#include <mutex>
 #include <thread>
 
 #include "base/clock.hpp"
@@ -59,57 +61,51 @@ double textbook_rate(const std::string& conninfo, int clients, double seconds) {
     return static_cast<double>(done) / seconds_since(start);
 }
 
-double wire_rate(const std::string& binary, const test::database& db, double seconds) {
-    int out[2];
-    if (pipe(out) != 0) return 0;
-    const pid_t pid = fork();
-    if (pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        dup2(out[1], 1);
-        execl(binary.c_str(), "ovation", "serve", "--demo", "--load-profile", "--log-level", "error", "--port", "0", "--web-root", "", "--database", db.app().c_str(), static_cast<char*>(nullptr));
-        _exit(127);
-    }
-    close(out[1]);
-    std::string line;
-    for (char c = 0; read(out[0], &c, 1) == 1 && c != '\n';) line += c;
-    const client::address to{"127.0.0.1", line.substr(line.rfind(':') + 1)};
-    const auto token_of = [&](const std::string& handle, bool fresh) {
-        client::rpc c(to);
-        if (fresh) {
-            v1::RegisterRequest r;
-            r.set_handle(handle);
-            r.set_display_name(handle);
-            r.set_password("bench-password");
-            (void)c.call<v1::LogInResponse>("AuthService/Register", r);
-            db.as_owner("update identity.users set roles = roles | 24; update ledger.wallet set daily_limit = 1000000000000");
+namespace {
+// A server of its own at a free port, its singer and her rooms, and people with coins.
+class live_server {
+public:
+    live_server(const std::string& binary, const test::database& db) : db_(db) {
+        int out[2];
+        if (pipe(out) != 0) throw std::runtime_error("pipe");
+        pid_ = fork();
+        if (pid_ == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            dup2(out[1], 1);
+            execl(binary.c_str(), "ovation", "serve", "--demo", "--load-profile", "--log-level", "error", "--port", "0", "--web-root", "", "--database", db.app().c_str(), static_cast<char*>(nullptr));
+            _exit(127);
         }
-        v1::LogInRequest r;
+        close(out[1]);
+        std::string line;
+        for (char c = 0; read(out[0], &c, 1) == 1 && c != '\n';) line += c;
+        close(out[0]);
+        to = {"127.0.0.1", line.substr(line.rfind(':') + 1)};
+    }
+    ~live_server() {
+        kill(pid_, SIGTERM);
+        waitpid(pid_, nullptr, 0);
+    }
+    live_server(const live_server&) = delete;
+    live_server& operator=(const live_server&) = delete;
+
+    // An access token.
+    std::string person(const std::string& handle) {
+        client::rpc c(to);
+        v1::RegisterRequest r;
         r.set_handle(handle);
+        r.set_display_name(handle);
         r.set_password("bench-password");
-        return c.call<v1::LogInResponse>("AuthService/LogIn", r).value();
-    };
-    const auto star = token_of("bench-star", true);
-    client::rpc c(to);
-    c.token = star.access_token();
-    v1::CreateChannelRequest channel;
-    channel.set_name("bench");
-    v1::CreateRoomRequest room;
-    room.set_channel_id(c.call<v1::Channel>("ChannelService/CreateChannel", channel).value().id());
-    room.set_name("bench");
-    room.set_singer_handle("bench-star");
-    const auto room_number = c.call<v1::Room>("RoomService/CreateRoom", room).value().id();
-    v1::OpenShowRequest open;
-    open.set_room_id(room_number);
-    (void)c.call<v1::Room>("RoomService/OpenShow", open);
-    constexpr int clients = 4, window = 200;
-    std::atomic<std::int64_t> done{0};
-    std::vector<std::thread> threads;
-    std::vector<v1::LogInResponse> people;
-    for (int i = 0; i < clients; ++i) people.push_back(token_of("bench-" + std::to_string(i), true));
-    // The dearest pack: 500 000 coins.
-    for (const auto& p : people) {
+        (void)c.call<v1::LogInResponse>("AuthService/Register", r);
+        db_.as_owner("update identity.users set roles = roles | 24; update ledger.wallet set daily_limit = 1000000000000 where daily_limit < 1000000000000");
+        v1::LogInRequest l;
+        l.set_handle(handle);
+        l.set_password("bench-password");
+        return c.call<v1::LogInResponse>("AuthService/LogIn", l).value().access_token();
+    }
+    // With the dearest pack: 500 000 coins.
+    std::string rich(const std::string& handle) {
         client::rpc till(to);
-        till.token = p.access_token();
+        till.token = person(handle);
         v1::CreateTopUpRequest order;
         order.set_key(uuid::make_v7(system_clock_source().now_ms()).text());
         order.set_pack_id(7);
@@ -117,30 +113,70 @@ double wire_rate(const std::string& binary, const test::database& db, double sec
         v1::PaySandboxOrderRequest pay;
         pay.set_order_id(till.call<v1::TopUp>("PaymentService/CreateTopUp", order).value().order_id());
         (void)till.call<v1::TopUp>("PaymentService/PaySandboxOrder", pay);
+        return till.token;
     }
+    // A room with an open show, of a singer of its own.
+    std::int64_t room(const std::string& name) {
+        client::rpc c(to);
+        c.token = person(name + "-star");
+        v1::CreateChannelRequest channel;
+        channel.set_name(name);
+        v1::CreateRoomRequest room;
+        room.set_channel_id(c.call<v1::Channel>("ChannelService/CreateChannel", channel).value().id());
+        room.set_name(name);
+        room.set_singer_handle(name + "-star");
+        v1::OpenShowRequest open;
+        open.set_room_id(c.call<v1::Room>("RoomService/CreateRoom", room).value().id());
+        (void)c.call<v1::Room>("RoomService/OpenShow", open);
+        return open.room_id();
+    }
+
+    client::address to;
+
+private:
+    const test::database& db_;
+    pid_t pid_ = 0;
+};
+
+v1::ClientFrame entering(std::int64_t room, const std::string& token) {
+    v1::ClientFrame f;
+    f.set_request_id(1);
+    f.mutable_enter()->set_room_id(room);
+    f.mutable_enter()->set_access_token(token);
+    f.mutable_enter()->set_no_media(true);
+    return f;
+}
+void make_gift(v1::ClientFrame& f, std::uint64_t request, std::int64_t room) {
+    f.set_request_id(request);
+    auto& g = *f.mutable_send_gift();
+    g.set_key(uuid::make_v7(system_clock_source().now_ms()).text());
+    g.set_room_id(room);
+    g.set_gift_id(11);
+    g.set_quantity(1);
+    g.set_price_version(1);
+}
+}  // namespace
+
+double wire_rate(const std::string& binary, const test::database& db, double seconds) {
+    live_server server(binary, db);
+    const auto room = server.room("bench");
+    constexpr int clients = 4, window = 200;
+    std::atomic<std::int64_t> done{0};
+    std::vector<std::thread> threads;
+    std::vector<std::string> tokens;
+    for (int i = 0; i < clients; ++i) tokens.push_back(server.rich("bench-" + std::to_string(i)));
     const auto start = clock_type::now();
     for (int i = 0; i < clients; ++i)
         threads.emplace_back([&, i] {
-            client::live socket(to);
-            v1::ClientFrame f;
-            f.set_request_id(1);
-            f.mutable_enter()->set_room_id(room_number);
-            f.mutable_enter()->set_access_token(people[static_cast<std::size_t>(i)].access_token());
-            f.mutable_enter()->set_no_media(true);
+            client::live socket(server.to);
+            auto f = entering(room, tokens[static_cast<std::size_t>(i)]);
             socket.send(f);
-            const system_clock_source now;
             int on_the_way = 0;
             std::uint64_t request = 1;
             try {
                 while (seconds_since(start) < seconds) {
                     while (on_the_way < window) {
-                        f.set_request_id(++request);
-                        auto& g = *f.mutable_send_gift();
-                        g.set_key(uuid::make_v7(now.now_ms()).text());
-                        g.set_room_id(room_number);
-                        g.set_gift_id(11);
-                        g.set_quantity(1);
-                        g.set_price_version(1);
+                        make_gift(f, ++request, room);
                         socket.send(f);
                         ++on_the_way;
                     }
@@ -154,9 +190,93 @@ double wire_rate(const std::string& binary, const test::database& db, double sec
             }
         });
     for (auto& t : threads) t.join();
-    const auto rate = static_cast<double>(done) / seconds_since(start);
-    kill(pid, SIGTERM);
-    waitpid(pid, nullptr, 0);
-    return rate;
+    return static_cast<double>(done) / seconds_since(start);
+}
+
+seen_times tap_to_seen(const std::string& binary, const test::database& db, int rooms, int rate, double seconds) {
+    live_server server(binary, db);
+    std::vector<std::int64_t> numbers;
+    std::vector<std::string> tokens;
+    for (int i = 0; i < rooms; ++i) {
+        const auto name = "seen-" + std::to_string(rate) + "-" + std::to_string(i);
+        numbers.push_back(server.room(name));
+        tokens.push_back(server.rich(name));
+    }
+    // One sender in each room: her gifts are shown in the order in which she sent them.
+    struct lane {
+        std::mutex mutex;
+        std::deque<clock_type::time_point> sent;
+        std::vector<float> ms;
+    };
+    std::vector<lane> lanes(static_cast<std::size_t>(rooms));
+    std::atomic<int> ready{0};
+    std::atomic<bool> over{false};
+    std::atomic<std::int64_t> refused{0};
+    std::vector<std::thread> threads;
+    const int each = std::max(1, rate / rooms);
+    for (int i = 0; i < rooms; ++i) {
+        auto& of = lanes[static_cast<std::size_t>(i)];
+        const auto room = numbers[static_cast<std::size_t>(i)];
+        threads.emplace_back([&of, &ready, &over, &server, room] {
+            client::live socket(server.to);
+            socket.send(entering(room, ""));
+            while (!over) {
+                const auto got = socket.next(200);
+                if (got && got->has_welcome()) ++ready;
+                if (!got || !got->has_gift()) continue;
+                const auto now = clock_type::now();
+                std::scoped_lock lock(of.mutex);
+                if (of.sent.empty()) continue;
+                of.ms.push_back(static_cast<float>(std::chrono::duration<double>(now - of.sent.front()).count() * 1000));
+                of.sent.pop_front();
+            }
+        });
+        threads.emplace_back([&, room, token = tokens[static_cast<std::size_t>(i)]] {
+            client::live socket(server.to);
+            auto f = entering(room, token);
+            socket.send(f);
+            while (!socket.next(1'000)) {}
+            ++ready;
+            while (ready < 2 * rooms) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+            const auto start = clock_type::now();
+            // What was due while others ran goes together, as from many phones at once.
+            for (std::uint64_t k = 0; seconds_since(start) < seconds;) {
+                for (const auto due = static_cast<std::uint64_t>(seconds_since(start) * each); k < due; ++k) {
+                    make_gift(f, k + 2, room);
+                    {
+                        std::scoped_lock lock(of.mutex);
+                        of.sent.push_back(clock_type::now());
+                    }
+                    socket.send(f);
+                }
+                while (auto got = socket.next(1))
+                    if (got->has_refused()) ++refused;
+            }
+            for (int left = 0; left < 500; ++left) {
+                {
+                    std::scoped_lock lock(of.mutex);
+                    if (of.sent.empty()) break;
+                }
+                (void)socket.next(10);
+            }
+        });
+    }
+    for (std::size_t i = 1; i < threads.size(); i += 2) threads[i].join();
+    over = true;
+    for (std::size_t i = 0; i < threads.size(); i += 2) threads[i].join();
+    std::vector<float> all;
+    seen_times out;
+    for (auto& l : lanes) {
+        all.insert(all.end(), l.ms.begin(), l.ms.end());
+        out.lost += static_cast<std::int64_t>(l.sent.size());
+    }
+    out.lost += refused;
+    std::ranges::sort(all);
+    if (all.empty()) return out;
+    out.seen = static_cast<std::int64_t>(all.size());
+    out.p50_ms = all[all.size() / 2];
+    out.p99_ms = all[all.size() * 99 / 100];
+    out.rate = static_cast<double>(all.size()) / seconds;
+    return out;
 }
 }  // namespace ovation::bench

@@ -174,23 +174,24 @@ void live::send_raw(std::string_view payload) {
 void live::send(const v1::ClientFrame& frame) { send_raw(frame.SerializeAsString()); }
 
 bool live::unpack() {
-    if (buffer_.size() < 2) return false;
-    const auto byte = [&](std::size_t i) { return static_cast<std::uint8_t>(buffer_[i]); };
+    const auto left = std::string_view(buffer_).substr(read_);
+    if (left.size() < 2) return false;
+    const auto byte = [&](std::size_t i) { return static_cast<std::uint8_t>(left[i]); };
     const int kind = byte(0) & 0x0f;
     std::size_t length = byte(1) & 0x7f, at = 2;
     if (length >= 126) {
         const std::size_t size = length == 126 ? 2 : 8;
-        if (buffer_.size() < 2 + size) return false;
+        if (left.size() < 2 + size) return false;
         length = 0;
         for (std::size_t i = 0; i < size; ++i) length = length << 8 | byte(at++);
     }
-    if (buffer_.size() < at + length) return false;
-    const auto payload = buffer_.substr(at, length);
-    buffer_.erase(0, at + length);
-    if (kind == 8) throw closed{payload.size() >= 2 ? static_cast<std::uint8_t>(payload[0]) << 8 | static_cast<std::uint8_t>(payload[1]) : 1005, payload.size() > 2 ? payload.substr(2) : ""};
+    if (left.size() < at + length) return false;
+    const auto payload = left.substr(at, length);
+    read_ += at + length;
+    if (kind == 8) throw closed{payload.size() >= 2 ? static_cast<std::uint8_t>(payload[0]) << 8 | static_cast<std::uint8_t>(payload[1]) : 1005, std::string(payload.substr(std::min<std::size_t>(payload.size(), 2)))};
     if (kind == 2) {
         ready_.emplace();
-        if (!ready_->ParseFromString(payload)) throw std::runtime_error("The server sent something that is not a frame.");
+        if (!ready_->ParseFromArray(payload.data(), static_cast<int>(payload.size()))) throw std::runtime_error("The server sent something that is not a frame.");
     }
     return true;
 }
@@ -203,6 +204,7 @@ std::optional<v1::ServerFrame> live::next(int timeout_ms) {
             if (ready_) return std::exchange(ready_, std::nullopt);
         const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - std::chrono::steady_clock::now()).count();
         if (left < 0) return std::nullopt;
+        buffer_.erase(0, std::exchange(read_, 0));
         buffer_ += connection_.receive(static_cast<int>(left));
     }
 }

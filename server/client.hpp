@@ -76,6 +76,7 @@ private:
     bool unpack();
     stream connection_;
     std::string buffer_;
+    std::size_t read_ = 0;  // of buffer_
     std::optional<v1::ServerFrame> ready_;
 };
 
