@@ -249,8 +249,11 @@ seen_times tap_to_seen(const std::string& binary, const test::database& db, int 
                     }
                     socket.send(f);
                 }
-                while (auto got = socket.next(1))
+                for (int n = 0; n < 64; ++n) {
+                    const auto got = socket.next(1);
+                    if (!got) break;
                     if (got->has_refused()) ++refused;
+                }
             }
             for (int left = 0; left < 500; ++left) {
                 {
