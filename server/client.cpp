@@ -199,13 +199,13 @@ bool live::unpack() {
 std::optional<v1::ServerFrame> live::next(int timeout_ms) {
     const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
     ready_.reset();
-    while (true) {
+    for (bool first = true;; first = false) {
         while (unpack())
             if (ready_) return std::exchange(ready_, std::nullopt);
-        const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - std::chrono::steady_clock::now()).count();
-        if (left < 0) return std::nullopt;
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now()).count();
+        if (left <= 0 && !first) return std::nullopt;
         buffer_.erase(0, std::exchange(read_, 0));
-        buffer_ += connection_.receive(static_cast<int>(left));
+        buffer_ += connection_.receive(static_cast<int>(std::max<std::int64_t>(left, 0)));
     }
 }
 
