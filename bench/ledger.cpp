@@ -70,7 +70,7 @@ int main(int argc, char** argv) {
     crypto::start();
     log::start("error");
     const double seconds = argc > 1 ? std::stod(argv[1]) : 4;
-    const int in_flight = argc > 3 ? std::stoi(argv[3]) : 1'000;
+    const int in_flight = argc > 3 ? std::stoi(argv[3]) : 2'000;
     const int rounds = argc > 2 ? std::stoi(argv[2]) : 3;
     const auto binary = std::filesystem::path(argv[0]).parent_path() / "ovation";
     test::database db;
