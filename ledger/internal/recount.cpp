@@ -11,13 +11,13 @@ namespace ovation::ledger {
 std::uint64_t recount::short_key(const uuid& key) { return std::hash<uuid>()(key); }
 std::uint64_t recount::short_key(const std::string& key) { return std::hash<std::string>()(key); }
 
-void recount::move(std::int64_t account, std::int64_t amount) {
+recount::standing& recount::move(std::int64_t account, std::int64_t amount) {
     auto& a = accounts[account];
     a.amount += amount;
     ++a.version;
+    return a;
 }
-void recount::check(std::int64_t account, std::int64_t seq) {
-    const auto& a = accounts[account];
+void recount::check(const standing& a, std::int64_t account, std::int64_t seq) {
     floors.count(!a.floored || a.amount >= 0, [&] { return fmt::format("account {} at seq {}", account, seq); });
     coins.count(!a.whole_coins || a.amount % micros_per_coin == 0, [&] { return fmt::format("account {} at seq {}", account, seq); });
 }
@@ -52,9 +52,7 @@ void recount::take(const journal_page& page, const journal_reader& journal) {
             splits.count(r && split(row.price, row.bonus, r->text.rule) == l, [&] { return fmt::format("seq {}", seq); });
             // A gift's leg of nought is no posting; an entry's is.
             const auto leg = [&](std::int64_t account, std::int64_t amount) {
-                if (amount == 0) return;
-                move(account, amount);
-                check(account, seq);
+                if (amount != 0) check(move(account, amount), account, seq);
             };
             if (w) {
                 leg(w->bonus, -row.bonus);
@@ -82,7 +80,7 @@ void recount::take(const journal_page& page, const journal_reader& journal) {
                 for (std::size_t i = 0; i < row.accounts.size(); ++i)
                     if (wallet_users.contains(row.accounts[i])) spend(row.accounts[i], day, -row.amounts[i]);
             }
-            for (const auto account : row.accounts) check(account, seq);
+            for (const auto account : row.accounts) check(accounts[account], account, seq);
             sums.count(total == 0, [&] { return std::to_string(seq); });
             keys.push_back(short_key(row.key));
             tree.append(leaf_of(row));

@@ -43,9 +43,9 @@ public:
     static std::uint64_t short_key(const std::string& key);
 
 private:
-    void move(std::int64_t account, std::int64_t amount);
+    standing& move(std::int64_t account, std::int64_t amount);
     void spend(std::int64_t account, std::int64_t day, std::int64_t amount);
-    void check(std::int64_t account, std::int64_t seq);  // after all legs of an entry
+    void check(const standing& a, std::int64_t account, std::int64_t seq);  // after all legs of an entry
     [[nodiscard]] std::int64_t day_of(std::int64_t at_us) const;
     std::unordered_map<std::int64_t, std::int64_t> hold_days_;  // by the account that holds
     std::int64_t next_ = 1;
