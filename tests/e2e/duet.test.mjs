@@ -173,7 +173,7 @@ before(async () => {
   await server.ovation('users', 'create', handles.guest, '--name', `Wire ${handles.guest}`, '--password', password, '--role', 'singer', '--database', server.conninfo);
   room = await server.makeRoom();
   const token = await server.logIn('listener');
-  const order = await server.rpc('PaymentService/CreateTopUp', { key: randomUUID(), packId: '2', provider: 'sandbox' }, { token });
+  const order = await server.rpc('PaymentService/CreateTopUp', { key: randomUUID(), packId: '3', provider: 'sandbox' }, { token });
   await server.rpc('PaymentService/PaySandboxOrder', { orderId: order.orderId }, { token });
   for (const [who, way] of Object.entries(ways)) {
     proxies[who] = await startProxy(Number(new URL(server.url).port), way);
