@@ -19,6 +19,8 @@ const pg::statement set_zone{"set_zone", "select set_config('timezone', $1, fals
 // What it writes stands in the journal, too; a head that tells of it is flushed behind it.
 const pg::statement no_sync{"no_sync", "select set_config('synchronous_commit', 'off', false)"};
 
+// No room, no connection, no disk: not the command's doing.
+bool is_passing(std::string_view state) { return state.starts_with("53") || state.starts_with("58"); }
 fault not_the_writer() { return unavailable("not_the_writer", "Another server has taken over. Nothing was charged; try again in a moment."); }
 fault unknown_outcome() { return unavailable("unknown_outcome", "It is not known yet whether this was paid. Ask with the same key; do not send a new gift."); }
 }  // namespace
@@ -374,7 +376,7 @@ awaitable<void> posting_queue::land() {
     }
     // PostgreSQL refused the batch and kept nothing of it.
     log::error("ledger", "batch_refused", "size={} err={}", flown.commands.size(), log::quoted(why.in_full()));
-    if (state.starts_with("53")) refuse(flown.commands, unavailable("ledger_unavailable", "Gifts cannot be paid at the moment. Nothing was charged; try again later."));
+    if (is_passing(state)) refuse(flown.commands, unavailable("ledger_unavailable", "Gifts cannot be paid at the moment. Nothing was charged; try again later."));
     else co_await post_carefully(std::move(flown.commands));
 }
 
@@ -419,7 +421,7 @@ awaitable<void> posting_queue::post_carefully(std::vector<pending> work) {
         } else if (state == "OV002") {
             epoch_ = 0;
             refuse(single, not_the_writer());
-        } else refuse(single, state.starts_with("53") ? unavailable("ledger_unavailable", "Gifts cannot be paid at the moment. Nothing was charged; try again later.")
+        } else refuse(single, is_passing(state) ? unavailable("ledger_unavailable", "Gifts cannot be paid at the moment. Nothing was charged; try again later.")
                                                     : internal_fault("The ledger could not take this. Nothing was charged."));
     }
     if (!connection_->usable() || epoch_ == 0) epoch_ = 0;

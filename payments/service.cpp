@@ -11,6 +11,8 @@
 
 namespace ovation::payments {
 namespace {
+// What can never succeed. A fault of ours is none: what was paid is asked for again until it is credited.
+bool is_final(const fault& why) { return !why.retryable && why.kind != code::internal; }
 // OV<order>-<two digits that find a slip of the pen> (ISO 7064, 97-10).
 std::string transfer_reference(std::int64_t order) { return fmt::format("OV{}-{:02}", order, 98 - order * 100 % 97); }
 // The order that a text names; 0: none.
@@ -193,7 +195,7 @@ awaitable<result<v1::ImportBankFileResponse>> service::import_bank_file(granted 
             continue;
         }
         if (auto credited = co_await credit("bank_transfer", {{}, line.order_id(), b.minor, read->currency}); !credited) {
-            if (credited.error().retryable) co_return credited.error();
+            if (!is_final(credited.error())) co_return credited.error();
             line.set_why(credited.error().reason);
             *out.add_left() = std::move(line);
             continue;
@@ -290,7 +292,7 @@ awaitable<result<std::string_view>> service::notified(std::string provider, std:
     if (r[1].boolean(0, 0)) co_return from->thanks();  // done before
     auto credited = n.order == 0 ? result<void>{} : co_await credit(provider, n);
     // What can never succeed is written down and not asked for again; the rest stays open for the provider's next try.
-    const bool over = credited || !credited.error().retryable;
+    const bool over = credited || is_final(credited.error());
     if (over) {
         const std::string outcome = !credited ? credited.error().reason : n.order == 0 ? "no_payment" : "credited";
         OVATION_CO_CHECK(co_await p_.all.db().query(sql::notification_done, pg::with(provider, n.event_id, outcome)));

@@ -128,3 +128,26 @@ test('a server that was not told of a provider knows none, and settings that can
     [['--alipay-public-key', path.join(folder, 'none.pem'), '--alipay-app-id', '1', '--alipay-seller-id', '1'], /alipay_public_key: .* cannot be read/], [['--alipay-public-key', path.join(folder, 'alipay.pem')], /alipay_app_id/]])
     await assert.rejects(server.ovation('check', '--database', server.conninfo, ...flags), (e) => e.code === 2 && says.test(e.stderr), String(says));
 });
+
+describe('what the ledger cannot take at the moment', () => {
+  for (const name of Object.keys(ways))
+    test(`${name}: a payment stays open until it is credited, and is credited once`, async () => {
+      await newUser();
+      const notice = ways[name](await order(name));
+      await server.psql(`create function public.not_now() returns trigger language plpgsql as $$ begin raise exception 'not now'; end $$;
+        create trigger not_now before insert on ledger.entry for each row execute function public.not_now()`);
+      try {
+        const refused = await post(name, notice);
+        assert.ok(refused.status >= 500, `the provider is asked to come again, not thanked: ${refused.status}`);
+      } finally {
+        await server.psql('drop trigger not_now on ledger.entry; drop function public.not_now');
+      }
+      assert.equal(await coins(), 0);
+      for (let i = 0; i < 2; ++i) {
+        const taken = await post(name, notice);
+        assert.equal(taken.status, 200);
+        assert.equal(await taken.text(), thanks[name]);
+      }
+      assert.equal(await coins(), 600);
+    });
+});
