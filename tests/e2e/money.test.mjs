@@ -372,7 +372,10 @@ test('the new parts are clean for axe-core: both sizes, light and dark, both lan
         }
       await page.setViewportSize({ width: 320, height: 700 });
       const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-      if (wide > 0) bad.push(`${name}, 320 px, ${language}: ${wide} px too wide`);
+      if (wide > 0) {
+        const out = await page.evaluate(() => [...document.querySelectorAll('body *')].filter((e) => e.getBoundingClientRect().right > document.documentElement.clientWidth).map((e) => `${e.tagName.toLowerCase()}.${e.className} ${e.textContent.trim().slice(0, 30)}`).slice(-4));
+        bad.push(`${name}, 320 px, ${language}: ${wide} px too wide: ${out.join(' | ')}`);
+      }
       // No key without its words.
       const bare = await page.evaluate(() => [...document.querySelectorAll('section[data-testid]')].flatMap((e) => e.innerText.match(/\b[a-z]+(?:_[a-z0-9]+)+\b/g) ?? []));
       bad.push(...bare.filter((w) => !/^dp_\d$/.test(w)).map((w) => `${name}, ${language}: ${w}`));
