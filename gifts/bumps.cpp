@@ -18,7 +18,7 @@ std::string reference(std::int64_t show, std::int64_t request) { return fmt::for
 std::string held_account(std::string_view key) { return fmt::format("held:bump_{}", key); }
 bool is_done(ledger::status s) { return s == ledger::status::posted || s == ledger::status::replayed; }
 
-fault refusal(ledger::status s) {
+fault bump_refusal(ledger::status s) {
     using ledger::status;
     switch (s) {
         case status::insufficient_coins: return precondition("insufficient_coins", "You do not have enough coins. Nothing was charged; top up and ask again.");
@@ -74,7 +74,7 @@ awaitable<result<bool>> bumps::hold(bump_order order, std::optional<fault> if_ne
     OVATION_CO_TRY(const auto posted, co_await queue_.post(std::move(entry)));
     if (!is_done(posted.state)) {
         if (auto noted = co_await all_.db().query(sql::refuse_bump, pg::with(key)); !noted) log::warn("gifts", "bump_not_noted", "key={} err={}", key, log::quoted(noted.error().message));
-        co_return refusal(posted.state);
+        co_return bump_refusal(posted.state);
     }
     auto held = co_await all_.db().query(sql::hold_bump, pg::with(key, posted.seq.value));
     if (!held || held->empty()) co_return unavailable("unknown_outcome", "It is not known yet whether this was paid. Ask again with the same key in a minute.");

@@ -12,7 +12,7 @@ namespace ovation::gifts {
 namespace {
 
 // One sentence for each refusal of the ledger: what happened, that nothing was charged, what to do.
-fault refusal(ledger::status s) {
+fault gift_refusal(ledger::status s) {
     using ledger::status;
     switch (s) {
         case status::key_reused: return precondition("key_reused", "This key belongs to another gift. Nothing was charged; send with a new key.");
@@ -112,7 +112,7 @@ awaitable<result<v1::SendGiftResponse>> service::send_free(granted who, v1::Send
     if (!r && !twin) co_return r.error();
     v1::SendGiftResponse out;
     out.set_replayed(twin || !r->null(0, 2));
-    if (!twin && !r->null(0, 2) && !r->boolean(0, 3)) co_return refusal(ledger::status::key_reused);
+    if (!twin && !r->null(0, 2) && !r->boolean(0, 3)) co_return gift_refusal(ledger::status::key_reused);
     if (out.replayed()) co_return out;
     if (r->null(0, 0)) co_return precondition("no_free_gift", "You have no free gift left today. Ten minutes of listening give one, up to ten a day.");
     auto shown = std::make_shared<v1::GiftShown>();
@@ -193,7 +193,7 @@ awaitable<result<v1::SendGiftResponse>> service::send(granted who, v1::SendGiftR
     command.context = std::move(context);
     OVATION_CO_TRY(const auto done, co_await p_.queue.post(std::move(command)));
     if (done.state == ledger::status::refused_by_caller) co_return if_new ? *if_new : late;
-    if (done.state != ledger::status::posted && done.state != ledger::status::replayed) co_return refusal(done.state);
+    if (done.state != ledger::status::posted && done.state != ledger::status::replayed) co_return gift_refusal(done.state);
     co_return response(done, *price_coins);
 }
 

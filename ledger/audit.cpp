@@ -11,10 +11,6 @@
 
 namespace ovation::ledger {
 namespace {
-constexpr auto patience = std::chrono::minutes(30);
-const pg::statement begin_snapshot{"begin_snapshot", "begin isolation level repeatable read read only"};
-const pg::statement end_snapshot{"end_snapshot", "commit"};
-constexpr std::int64_t chunk = 50'000;
 
 check counted_of(std::string name, const pg::rows& r, std::string sentence) {
     // Column 0: violations; column 1: rows looked at; column 2: an example.
@@ -53,7 +49,7 @@ awaitable<result<check>> recompute_captures(pg::connection& db) {
     std::int64_t from = 0;
     std::int64_t bad = 0;
     while (true) {
-        auto page = co_await db.query(sql::captures_from, pg::with(from, chunk), patience);
+        auto page = co_await db.query(sql::captures_from, pg::with(from, reading_page), reading_patience);
         if (!page) co_return page.error();
         for (int i = 0; i < page->size(); ++i) {
             ++out.count;
@@ -61,7 +57,7 @@ awaitable<result<check>> recompute_captures(pg::connection& db) {
             if (same_capture(*page, i)) continue;
             if (bad++ == 0) out.detail = fmt::format("for example seq {}", from);
         }
-        if (page->size() < chunk) break;
+        if (page->size() < reading_page) break;
     }
     if (bad != 0) {
         out.ok = false;
@@ -91,7 +87,7 @@ awaitable<result<void>> learn_accounts(pg::connection& db, const journal_page& p
     for (const auto& e : page.entries)
         for (const auto id : e.accounts) ask(id);
     if (unknown.size() == 1) co_return result<void>{};
-    OVATION_CO_TRY(const auto kinds, co_await db.query(sql::account_kinds, pg::params().add_raw(unknown + "}"), patience));
+    OVATION_CO_TRY(const auto kinds, co_await db.query(sql::account_kinds, pg::params().add_raw(unknown + "}"), reading_patience));
     for (int i = 0; i < kinds.size(); ++i) {
         auto& a = into.accounts[kinds.number(i, 0)];
         a.floored = kinds.boolean(i, 1);
@@ -103,20 +99,20 @@ awaitable<result<void>> learn_accounts(pg::connection& db, const journal_page& p
 
 // Balances and days' spending as they are stored, against the count. Empties what it has compared.
 awaitable<result<void>> compare_rows(pg::connection& db, recount& counted, finding& balances, finding& total, finding& spend) {
-    OVATION_CO_TRY(const auto days, co_await db.query(sql::spent_by_user, {}, patience));
+    OVATION_CO_TRY(const auto days, co_await db.query(sql::spent_by_user, {}, reading_patience));
     for (int i = 0; i < days.size(); ++i) {
         auto& posted = counted.accounts[days.number(i, 1)];
         spend.count(posted.day == days.number(i, 2) && posted.spent == days.number(i, 3), [&] { return fmt::format("user {}, account {}", days.text(i, 0), days.text(i, 1)); });
         posted.day = posted.spent = 0;
     }
     for (const auto& [id, a] : counted.accounts) spend.count(a.day == 0, [&] { return fmt::format("account {}", id); });
-    OVATION_CO_TRY(const auto unsaved, co_await db.query(sql::unsaved, {}, patience));
+    OVATION_CO_TRY(const auto unsaved, co_await db.query(sql::unsaved, {}, reading_patience));
     std::unordered_map<std::int64_t, std::pair<std::int64_t, std::int64_t>> later;
     for (int i = 0; i < unsaved.size(); ++i) later[unsaved.number(i, 0)] = {unsaved.number(i, 1), unsaved.number(i, 2)};
-    OVATION_CO_TRY(const auto bounds, co_await db.query(sql::account_numbers, {}, patience));
+    OVATION_CO_TRY(const auto bounds, co_await db.query(sql::account_numbers, {}, reading_patience));
     __int128 sum = 0;
-    for (auto from = bounds.number(0, 0); from <= bounds.number(0, 1); from += chunk) {
-        OVATION_CO_TRY(const auto rows, co_await db.query(sql::balance_rows, pg::with(from, from + chunk), patience));
+    for (auto from = bounds.number(0, 0); from <= bounds.number(0, 1); from += reading_page) {
+        OVATION_CO_TRY(const auto rows, co_await db.query(sql::balance_rows, pg::with(from, from + reading_page), reading_patience));
         for (int i = 0; i < rows.size(); ++i) {
             const auto id = rows.number(i, 0);
             const auto [amount, version] = later.contains(id) ? later[id] : std::pair<std::int64_t, std::int64_t>{};
@@ -136,28 +132,28 @@ awaitable<result<void>> compare_rows(pg::connection& db, recount& counted, findi
 }  // namespace
 
 awaitable<result<std::int64_t>> rebuild(pg::connection& owner) {
-    OVATION_CO_TRY(const auto r, co_await owner.query(sql::rebuild, {}, patience));
+    OVATION_CO_TRY(const auto r, co_await owner.query(sql::rebuild, {}, reading_patience));
     co_return r.number(0, 0);
 }
 
 awaitable<result<std::vector<check>>> verify(pg::connection& db, std::vector<checkpoint> seals) {
-    OVATION_CO_CHECK(co_await db.query(begin_snapshot, {}, patience));
-    OVATION_CO_TRY(const auto head, co_await db.query(sql::head_and_tree, {}, patience));
+    OVATION_CO_CHECK(co_await db.query(begin_snapshot, {}, reading_patience));
+    OVATION_CO_TRY(const auto head, co_await db.query(sql::head_and_tree, {}, reading_patience));
     // Numbers far outside were never given; they are told, not counted.
     constexpr std::int64_t margin = 1'000'000;
     const auto highest = std::min(head.number(0, 1), head.number(0, 0) + margin), lowest = std::max(head.number(0, 4), 1 - margin), hashed = head.number(0, 2);
     recount counted;
     counted.roots_at[hashed] = merkle_tree().root();
     for (const auto& s : seals) counted.roots_at[s.size] = merkle_tree().root();
-    OVATION_CO_TRY(const auto days, co_await db.query(sql::days_of_books, pg::with(head.string(0, 5)), patience));
+    OVATION_CO_TRY(const auto days, co_await db.query(sql::days_of_books, pg::with(head.string(0, 5)), reading_patience));
     counted.first_day = days.number(0, 2);
     for (int i = 0; i < days.size(); ++i) counted.day_starts.push_back(days.number(i, 0));
     journal_reader journal(db);
     {
         // A page is counted while the next one comes.
         std::future<void> counting;
-        for (std::int64_t from = lowest; from <= highest; from += chunk) {
-            OVATION_CO_TRY(auto page, co_await journal.read(from, from + chunk));
+        for (std::int64_t from = lowest; from <= highest; from += reading_page) {
+            OVATION_CO_TRY(auto page, co_await journal.read(from, from + reading_page));
             if (counting.valid()) counting.get();
             OVATION_CO_CHECK(co_await journal.load_for(page));
             OVATION_CO_CHECK(co_await learn_accounts(db, page, journal, counted));
@@ -169,7 +165,7 @@ awaitable<result<std::vector<check>>> verify(pg::connection& db, std::vector<che
     counted.numbers.count(highest == head.number(0, 1) && lowest == head.number(0, 4), [&] { return fmt::format("from {} to {}", head.number(0, 4), head.number(0, 1)); });
     finding keys{0, static_cast<std::int64_t>(counted.keys.size()), {}}, balances, total, spend, tree;
     if (!counted.doubled_keys().empty()) {  // or two whose 64 bits are alike
-        OVATION_CO_TRY(const auto twice, co_await db.query(sql::verify_keys, {}, patience));
+        OVATION_CO_TRY(const auto twice, co_await db.query(sql::verify_keys, {}, reading_patience));
         keys.bad = twice.number(0, 0);
         keys.example = twice.string(0, 2);
     }
@@ -191,15 +187,15 @@ awaitable<result<std::vector<check>>> verify(pg::connection& db, std::vector<che
     finding sealed;
     for (const auto& s : seals) sealed.count(s.size <= counted.tree.size() && counted.roots_at[s.size] == s.root, [&] { return fmt::format("the checkpoint of {} entries", s.size); });
     if (!seals.empty()) out.push_back(said("seals", sealed, "the books hold what every checkpoint signed"));
-    OVATION_CO_TRY(const auto names, co_await db.query(sql::verify_names, {}, patience));
+    OVATION_CO_TRY(const auto names, co_await db.query(sql::verify_names, {}, reading_patience));
     out.push_back(counted_of("names", names, "accounts are what their names say"));
-    OVATION_CO_TRY(const auto holds, co_await db.query(sql::verify_holds, {}, patience));
+    OVATION_CO_TRY(const auto holds, co_await db.query(sql::verify_holds, {}, reading_patience));
     out.push_back(counted_of("holds", holds, "what was held is captured or released whole, once"));
-    OVATION_CO_TRY(const auto months, co_await db.query(sql::verify_months, {}, patience));
+    OVATION_CO_TRY(const auto months, co_await db.query(sql::verify_months, {}, reading_patience));
     out.push_back(counted_of("months", months, "closed months have their marker, and nothing is dated back into them"));
     OVATION_CO_TRY(auto captures, co_await recompute_captures(db));
     out.push_back(std::move(captures));
-    OVATION_CO_CHECK(co_await db.query(end_snapshot, {}, patience));
+    OVATION_CO_CHECK(co_await db.query(end_snapshot, {}, reading_patience));
     co_return out;
 }
 
@@ -222,14 +218,14 @@ awaitable<result<std::int64_t>> dump(pg::connection& db, std::function<void(cons
         std::int64_t version = 0;
         std::int64_t balance = 0;
     };
-    OVATION_CO_CHECK(co_await db.query(begin_snapshot, {}, patience));
+    OVATION_CO_CHECK(co_await db.query(begin_snapshot, {}, reading_patience));
     std::unordered_map<std::int64_t, standing> accounts;
-    OVATION_CO_TRY(auto names, co_await db.query(sql::account_names, {}, patience));
+    OVATION_CO_TRY(auto names, co_await db.query(sql::account_names, {}, reading_patience));
     for (int i = 0; i < names.size(); ++i) accounts[names.number(i, 0)].name = names.string(i, 1);
-    OVATION_CO_TRY(auto head, co_await db.query(sql::head_seq, {}, patience));
+    OVATION_CO_TRY(auto head, co_await db.query(sql::head_seq, {}, reading_patience));
     std::int64_t lines = 0;
-    for (std::int64_t from = 1; from <= head.number(0, 0); from += chunk) {
-        OVATION_CO_TRY(auto page, co_await db.query(sql::postings_range, pg::with(from, from + chunk), patience));
+    for (std::int64_t from = 1; from <= head.number(0, 0); from += reading_page) {
+        OVATION_CO_TRY(auto page, co_await db.query(sql::postings_range, pg::with(from, from + reading_page), reading_patience));
         for (int i = 0; i < page.size(); ++i) {
             auto& a = accounts[page.number(i, 3)];
             const auto amount = page.number(i, 4);
@@ -238,7 +234,7 @@ awaitable<result<std::int64_t>> dump(pg::connection& db, std::function<void(cons
             ++lines;
         }
     }
-    OVATION_CO_CHECK(co_await db.query(end_snapshot, {}, patience));
+    OVATION_CO_CHECK(co_await db.query(end_snapshot, {}, reading_patience));
     co_return lines;
 }
 

@@ -9,10 +9,6 @@
 
 namespace ovation::ledger {
 namespace {
-constexpr auto patience = std::chrono::minutes(30);
-constexpr std::int64_t page = 50'000;
-const pg::statement begin_snapshot{"begin_export", "begin isolation level repeatable read read only"};
-const pg::statement end_snapshot{"end_export", "commit"};
 
 std::string decimal(std::int64_t micros) {
     const auto whole = micros < 0 ? ~static_cast<std::uint64_t>(micros) + 1 : static_cast<std::uint64_t>(micros);
@@ -41,7 +37,7 @@ std::string account_text(const std::string& name, export_format format) {
     }
     return out;
 }
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
     std::string out = "\"";
     for (const char c : text) {
         if (c == '"' || c == '\\') out += '\\';
@@ -66,12 +62,12 @@ struct days {
 }  // namespace
 
 awaitable<result<std::int64_t>> export_books(pg::connection& db, export_format format, std::string currency, std::string time_zone, std::function<void(const std::string&)> line) {
-    OVATION_CO_CHECK(co_await db.query(begin_snapshot, {}, patience));
-    OVATION_CO_TRY(const auto calendar, co_await db.query(sql::days_of_books, pg::with(time_zone), patience));
+    OVATION_CO_CHECK(co_await db.query(begin_snapshot, {}, reading_patience));
+    OVATION_CO_TRY(const auto calendar, co_await db.query(sql::days_of_books, pg::with(time_zone), reading_patience));
     days when;
     for (int i = 0; i < calendar.size(); ++i) when.starts.emplace_back(calendar.number(i, 0), calendar.string(i, 1));
-    OVATION_CO_TRY(const auto head, co_await db.query(sql::head_seq, {}, patience));
-    OVATION_CO_TRY(const auto names, co_await db.query(sql::account_names, {}, patience));
+    OVATION_CO_TRY(const auto head, co_await db.query(sql::head_seq, {}, reading_patience));
+    OVATION_CO_TRY(const auto names, co_await db.query(sql::account_names, {}, reading_patience));
     std::unordered_map<std::int64_t, std::string> accounts;
     const bool bean = format == export_format::beancount;
     const auto first_day = when.starts.empty() ? std::string("1970-01-01") : when.starts.front().second;
@@ -82,13 +78,13 @@ awaitable<result<std::int64_t>> export_books(pg::connection& db, export_format f
         line(bean ? fmt::format("{} open {} {}", first_day, text, currency) : "account " + text);
     }
     const auto transaction = [&](std::int64_t seq, std::int64_t at_us, const std::string& kind, const std::string& key, const std::vector<std::pair<std::string, std::int64_t>>& legs) {
-        line(bean ? fmt::format("\n{} * {} {}\n  seq: {}", when.of(at_us), quoted(kind), quoted(key), seq) : fmt::format("\n{} * ({}) {} | {}", when.of(at_us), seq, kind, plain(key)));
+        line(bean ? fmt::format("\n{} * {} {}\n  seq: {}", when.of(at_us), in_quotes(kind), in_quotes(key), seq) : fmt::format("\n{} * ({}) {} | {}", when.of(at_us), seq, kind, plain(key)));
         for (const auto& [account, amount] : legs) line(fmt::format("  {}  {}", account, bean ? fmt::format("{} {}", decimal(amount), currency) : fmt::format("{} {}", currency, decimal(amount))));
     };
     journal_reader journal(db);
     std::int64_t written = 0;
-    for (std::int64_t from = 1; from <= head.number(0, 0); from += page) {
-        OVATION_CO_TRY(const auto rows, co_await journal.read(from, from + page));
+    for (std::int64_t from = 1; from <= head.number(0, 0); from += reading_page) {
+        OVATION_CO_TRY(const auto rows, co_await journal.read(from, from + reading_page));
         OVATION_CO_CHECK(co_await journal.load_for(rows));
         for (std::size_t g = 0, e = 0; g < rows.gifts.size() || e < rows.entries.size(); ++written) {
             std::vector<std::pair<std::string, std::int64_t>> legs;
@@ -115,7 +111,7 @@ awaitable<result<std::int64_t>> export_books(pg::connection& db, export_format f
             }
         }
     }
-    OVATION_CO_CHECK(co_await db.query(end_snapshot, {}, patience));
+    OVATION_CO_CHECK(co_await db.query(end_snapshot, {}, reading_patience));
     co_return written;
 }
 

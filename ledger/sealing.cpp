@@ -7,10 +7,6 @@
 
 namespace ovation::ledger {
 namespace {
-constexpr auto patience = std::chrono::minutes(30);
-constexpr std::int64_t page = 50'000;
-const pg::statement begin_snapshot{"begin_seal", "begin isolation level repeatable read read only"};
-const pg::statement end_snapshot{"end_seal", "commit"};
 }  // namespace
 
 awaitable<result<checkpoint>> seal(pg::connection& db, seal_folder& folder, seal_signer by) {
@@ -20,14 +16,14 @@ awaitable<result<checkpoint>> seal(pg::connection& db, seal_folder& folder, seal
     }
     auto tree = folder.tree(last.size);
     if (tree.root() != last.root) co_return precondition("seal_broken", "The folder's tiles are not what its checkpoint signed. Take them from a copy; nothing was written.");
-    OVATION_CO_CHECK(co_await db.query(begin_snapshot, {}, patience));
-    OVATION_CO_TRY(const auto head, co_await db.query(sql::head_and_tree, {}, patience));
+    OVATION_CO_CHECK(co_await db.query(begin_snapshot, {}, reading_patience));
+    OVATION_CO_TRY(const auto head, co_await db.query(sql::head_and_tree, {}, reading_patience));
     const auto hashed = head.number(0, 2);
     if (hashed < last.size)
         co_return precondition("books_shorter", fmt::format("The books have {} entries and the last checkpoint {}: an old backup was restored. Nothing was written.", hashed, last.size));
     journal_reader journal(db);
-    for (auto from = last.size + 1; from <= hashed; from += page) {
-        const auto to = std::min(from + page, hashed + 1);
+    for (auto from = last.size + 1; from <= hashed; from += reading_page) {
+        const auto to = std::min(from + reading_page, hashed + 1);
         OVATION_CO_TRY(const auto rows, co_await journal.read(from, to));
         OVATION_CO_CHECK(co_await journal.load_for(rows));
         OVATION_CO_TRY(const auto leaves, journal.leaves(rows, from));
@@ -35,7 +31,7 @@ awaitable<result<checkpoint>> seal(pg::connection& db, seal_folder& folder, seal
         if (tree.size() != to - 1) co_return internal_fault(fmt::format("the journal ends at {} and not at {}; run ovation ledger verify", tree.size(), to - 1));
         folder.append(from - 1, leaves);
     }
-    OVATION_CO_CHECK(co_await db.query(end_snapshot, {}, patience));
+    OVATION_CO_CHECK(co_await db.query(end_snapshot, {}, reading_patience));
     if (pg::bytes_of(head.text(0, 3)) != bytes_of(tree.root()))
         co_return precondition("books_changed", "The entries since the last checkpoint are not what was hashed when they were posted; run ovation ledger verify. Nothing was signed.");
     const checkpoint made{by.name, hashed, tree.root()};

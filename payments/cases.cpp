@@ -2,6 +2,7 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include "base/limits.hpp"
 #include "base/log.hpp"
 #include "base/money.hpp"
 #include "base/text.hpp"
@@ -11,9 +12,8 @@
 
 namespace ovation::payments {
 namespace {
-constexpr std::string_view kind_prefix = "CASE_KIND_", state_prefix = "CASE_STATE_";
+constexpr std::string_view kind_prefix = "CASE_KIND_", case_state_prefix = "CASE_STATE_";
 constexpr int listed = 100;
-constexpr int listed_max = 500;
 constexpr int decided_max = 500;
 constexpr std::int64_t fee_max_minor = 100'000;
 constexpr int busy_tries = 40;
@@ -90,7 +90,7 @@ awaitable<result<std::vector<v1::Case>>> cases::read(std::int64_t id, user_id us
         auto& c = out.emplace_back();
         c.set_id(r.number(i, 0));
         c.set_kind(enum_of<v1::CaseKind>(r.text(i, 1), kind_prefix));
-        c.set_state(enum_of<v1::CaseState>(r.text(i, 2), state_prefix));
+        c.set_state(enum_of<v1::CaseState>(r.text(i, 2), case_state_prefix));
         c.set_user_id(r.number(i, 3));
         c.set_name(r.string(i, 4));
         c.set_order_id(r.number(i, 5));
@@ -267,7 +267,7 @@ awaitable<result<v1::Case>> cases::open(granted who, v1::OpenCaseRequest request
 awaitable<result<v1::Case>> cases::get(granted, v1::GetCaseRequest request) { co_return co_await one(request.case_id(), true); }
 
 awaitable<result<v1::ListCasesResponse>> cases::list(granted, v1::ListCasesRequest request) {
-    if (request.limit() < 0 || request.limit() > listed_max) co_return invalid("limit", fmt::format("0 to {}.", listed_max));
+    if (request.limit() < 0 || request.limit() > limits::money_listed_max) co_return invalid("limit", fmt::format("0 to {}.", limits::money_listed_max));
     if (!v1::CaseKind_IsValid(request.kind())) co_return invalid("kind", "is none that a case has.");
     const auto kind = request.kind() == v1::CASE_KIND_UNSPECIFIED ? std::string() : kind_text(request.kind());
     OVATION_CO_TRY(auto found, co_await read(0, {}, kind, request.closed() ? 2 : 1, request.limit() == 0 ? listed : request.limit()));

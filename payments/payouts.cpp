@@ -2,6 +2,7 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include "base/limits.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "base/uuid.hpp"
@@ -11,11 +12,11 @@
 
 namespace ovation::payments {
 namespace {
-constexpr std::string_view state_prefix = "PAYOUT_STATE_";
+constexpr std::string_view payout_state_prefix = "PAYOUT_STATE_";
 constexpr int shown_max = 50;
-constexpr int listed_max = 500;
 
-v1::PayoutState state_of(std::string_view text) { return enum_of<v1::PayoutState>(text, state_prefix); }
+
+v1::PayoutState state_of(std::string_view text) { return enum_of<v1::PayoutState>(text, payout_state_prefix); }
 std::string yuan(std::int64_t minor) { return fmt::format("{}.{:02}", minor / 100, minor % 100); }
 
 v1::TaxSum tax_of(const pg::rows& r, int i, int scheme, int first, int terms) {
@@ -228,9 +229,9 @@ awaitable<result<v1::Payout>> payouts::cancel(granted who, v1::CancelPayoutReque
 }
 
 awaitable<result<v1::ListPayoutsResponse>> payouts::list(granted, v1::ListPayoutsRequest request) {
-    if (request.limit() < 0 || request.limit() > listed_max) co_return invalid("limit", fmt::format("0 to {}.", listed_max));
+    if (request.limit() < 0 || request.limit() > limits::money_listed_max) co_return invalid("limit", fmt::format("0 to {}.", limits::money_listed_max));
     if (!v1::PayoutState_IsValid(request.state())) co_return invalid("state", "is none that a payout has.");
-    OVATION_CO_TRY(auto found, co_await read(0, {}, request.state() == v1::PAYOUT_STATE_UNSPECIFIED ? "open" : enum_text(request.state(), state_prefix), request.limit() == 0 ? shown_max : request.limit(), true));
+    OVATION_CO_TRY(auto found, co_await read(0, {}, request.state() == v1::PAYOUT_STATE_UNSPECIFIED ? "open" : enum_text(request.state(), payout_state_prefix), request.limit() == 0 ? shown_max : request.limit(), true));
     std::vector<std::int64_t> users;
     for (const auto& p : found) users.push_back(p.user_id());
     OVATION_CO_TRY(const auto of, co_await payees(std::move(users), true));

@@ -8,7 +8,6 @@
 namespace ovation::rooms {
 namespace {
 constexpr int key_queue = 7;
-constexpr std::int64_t samples_per_ms = 48;
 }  // namespace
 
 std::int32_t room::bumps_left() const { return facts_.shown.bump_price_coins() == 0 ? 0 : std::max(0, facts_.shown.bumps_per_show() - bumps_sold_); }

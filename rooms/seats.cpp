@@ -8,7 +8,6 @@
 
 namespace ovation::rooms {
 namespace {
-constexpr std::int64_t samples_per_ms = 48;
 // A label this far from where the clock has it moves the stage of those who have no media.
 constexpr std::int64_t drift_told = 200 * samples_per_ms;
 constexpr int packets_per_message_max = 6;

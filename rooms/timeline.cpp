@@ -5,7 +5,6 @@
 
 namespace ovation::rooms {
 namespace {
-constexpr std::int64_t samples_per_ms = 48;
 constexpr std::int64_t jump = packet_length;                    // a label further off than this begins a new segment
 constexpr std::size_t judged_by = 32;                           // messages: two seconds
 constexpr std::int64_t apart_max = 1'000 * samples_per_ms;      // a second singer further away than this is elsewhere in the song

@@ -16,6 +16,7 @@
 namespace ovation::rooms {
 
 inline constexpr std::int64_t packet_length = 960;
+inline constexpr std::int64_t samples_per_ms = 48;
 inline std::int64_t length_of(const v1::Media& m) { return static_cast<std::int64_t>(m.voice_size()) * packet_length; }
 
 class timeline {

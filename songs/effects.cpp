@@ -5,9 +5,10 @@
 #include <cmath>
 #include <numbers>
 
+#include "songs/sample_rate.hpp"
+
 namespace ovation::songs {
 namespace {
-constexpr double rate = 48'000;
 constexpr std::array<effect_figures, 4> figures{{
     {"off", 0, 0.1, 0, 0, 20, -90, 0, 1},
     {"ktv", 0.3, 1.3, 0.03, 4, 110, -52, -22, 3},
@@ -31,18 +32,18 @@ struct biquad {
 };
 // Audio EQ Cookbook, as Web Audio has them.
 biquad high_pass(double hz) {
-    const double w = 2 * std::numbers::pi * hz / rate, c = std::cos(w), alpha = std::sin(w) / (2 * from_db(1)), a0 = 1 + alpha;
+    const double w = 2 * std::numbers::pi * hz / sample_rate, c = std::cos(w), alpha = std::sin(w) / (2 * from_db(1)), a0 = 1 + alpha;
     return {(1 + c) / 2 / a0, -(1 + c) / a0, (1 + c) / 2 / a0, -2 * c / a0, (1 - alpha) / a0};
 }
 biquad peak(double hz, double q, double db) {
-    const double w = 2 * std::numbers::pi * hz / rate, c = std::cos(w), alpha = std::sin(w) / (2 * q), a = std::pow(10.0, db / 40.0), a0 = 1 + alpha / a;
+    const double w = 2 * std::numbers::pi * hz / sample_rate, c = std::cos(w), alpha = std::sin(w) / (2 * q), a = std::pow(10.0, db / 40.0), a0 = 1 + alpha / a;
     return {(1 + alpha * a) / a0, -2 * c / a0, (1 - alpha * a) / a0, -2 * c / a0, (1 - alpha / a) / a0};
 }
 
 // Envelope follower with a gate below and a ratio above; makes up half of what the ratio takes at full level.
 void level(std::vector<float>& x, const effect_figures& f) {
     if (f.ratio <= 1) return;
-    const double attack = std::exp(-1 / (0.005 * rate)), release = std::exp(-1 / (0.12 * rate));
+    const double attack = std::exp(-1 / (0.005 * sample_rate)), release = std::exp(-1 / (0.12 * sample_rate));
     const double makeup = -f.knee_db * (1 - 1 / f.ratio) / 2;
     double envelope = 0, open = 0;
     for (auto& v : x) {
@@ -59,10 +60,10 @@ void level(std::vector<float>& x, const effect_figures& f) {
 // Four combs and two all-passes on each side (Schroeder), late by `early`.
 std::vector<float> reverb(const std::vector<float>& x, const effect_figures& f, int spread) {
     std::vector<float> out(x.size(), 0.0f);
-    const auto delay = static_cast<std::size_t>(f.early * rate);
+    const auto delay = static_cast<std::size_t>(f.early * sample_rate);
     for (const int base : {1'687, 1'601, 2'053, 2'251}) {
         std::vector<double> line(static_cast<std::size_t>(base + spread), 0.0);
-        const double feedback = std::pow(10.0, -3.0 * static_cast<double>(line.size()) / rate / f.seconds);
+        const double feedback = std::pow(10.0, -3.0 * static_cast<double>(line.size()) / sample_rate / f.seconds);
         double damped = 0;
         std::size_t at = 0;
         for (std::size_t i = delay; i < x.size(); ++i) {

@@ -15,13 +15,13 @@
 
 #include "songs/effects.hpp"
 #include "songs/in_order.hpp"
+#include "songs/sample_rate.hpp"
 
 extern char** environ;
 
 namespace ovation::songs {
 namespace {
-constexpr std::int64_t rate = 48'000;
-constexpr std::int64_t length_max = 900 * rate;
+constexpr std::int64_t mix_length_max = 900 * sample_rate;
 constexpr std::int64_t fade = 240;
 constexpr float backing_gain = 0.8f;  // as the pages play it
 constexpr int rounds_max = 4;
@@ -30,7 +30,7 @@ constexpr int share_bits = 128'000;
 using decoder = std::unique_ptr<OpusDecoder, void (*)(OpusDecoder*)>;
 decoder make_decoder(int channels) {
     int failed = 0;
-    return {opus_decoder_create(static_cast<opus_int32>(rate), channels, &failed), &opus_decoder_destroy};
+    return {opus_decoder_create(static_cast<opus_int32>(sample_rate), channels, &failed), &opus_decoder_destroy};
 }
 // Decodes packet after packet; what cannot be decoded is concealed.
 template <class Take>
@@ -49,7 +49,7 @@ struct loudness {
     double lufs = -70, peak_db = -70;
 };
 loudness measure(const pcm& of) {
-    std::unique_ptr<ebur128_state, void (*)(ebur128_state*)> state(ebur128_init(static_cast<unsigned>(of.channels), rate, EBUR128_MODE_I | EBUR128_MODE_TRUE_PEAK), [](ebur128_state* s) { ebur128_destroy(&s); });
+    std::unique_ptr<ebur128_state, void (*)(ebur128_state*)> state(ebur128_init(static_cast<unsigned>(of.channels), sample_rate, EBUR128_MODE_I | EBUR128_MODE_TRUE_PEAK), [](ebur128_state* s) { ebur128_destroy(&s); });
     if (!state) return {};
     ebur128_add_frames_float(state.get(), of.samples.data(), static_cast<std::size_t>(of.frames()));
     loudness out;
@@ -67,7 +67,7 @@ loudness measure(const pcm& of) {
 // Peaks above `top` are turned down, 2 ms ahead of them and 80 ms behind.
 void limit(pcm& of, float top) {
     constexpr std::int64_t ahead = 96;
-    const double release = std::exp(-1.0 / (0.08 * static_cast<double>(rate)));
+    const double release = std::exp(-1.0 / (0.08 * static_cast<double>(sample_rate)));
     const auto frames = of.frames();
     std::vector<float> need(static_cast<std::size_t>(frames), 1.0f);
     for (std::int64_t i = 0; i < frames; ++i) {
@@ -134,14 +134,14 @@ std::vector<mix_piece> plan_mix(const std::vector<std::vector<recorded_stretch>>
             auto& before = out.back();
             before.length = std::max<std::int64_t>(0, std::min(before.length, p.media_time - before.media_time));
         }
-        if (p.position < rate) out.clear();
+        if (p.position < sample_rate) out.clear();
         out.push_back(p);
     }
     std::erase_if(out, [](const mix_piece& p) { return p.length <= 0; });
     std::int64_t at = 0;
     for (auto& p : out) {
         p.at = at;
-        p.length = std::min(p.length, length_max - at);
+        p.length = std::min(p.length, mix_length_max - at);
         at += p.length;
     }
     return out;

@@ -12,7 +12,7 @@ namespace ovation::songs {
 namespace {
 constexpr int packets_a_page = 45;
 constexpr std::int64_t gap_filled_max = 10LL * 48'000;
-constexpr std::int64_t length_max = 2LL * 3'600 * 48'000;
+constexpr std::int64_t samples_max = 2LL * 3'600 * 48'000;
 constexpr std::int64_t samples_a_byte = 7;  // at 56 kb/s
 constexpr std::string_view tag_media_time = "OVATION_MEDIA_TIME", tag_position = "OVATION_POSITION";
 constexpr std::size_t page_header = 27;
@@ -69,7 +69,7 @@ void recording_writer::end_stretch() {
 }
 
 bool recording_writer::add(std::int64_t media_time, std::int64_t position, const std::vector<std::string>& packets) {
-    if (descriptor_ < 0 || written_ > length_max) return false;
+    if (descriptor_ < 0 || written_ > samples_max) return false;
     const auto gap = media_time - expected_;
     if (!stream_ || std::llabs(media_time - position - offset_) > packet_samples || gap < -packet_samples || gap > gap_filled_max) {
         end_stretch();

@@ -6,9 +6,10 @@
 #include <numbers>
 #include <ranges>
 
+#include "songs/sample_rate.hpp"
+
 namespace ovation::songs {
 namespace {
-constexpr double rate = 48'000;
 constexpr std::int64_t tail_samples = 96'000;
 constexpr std::int64_t beats_per_bar = 16;
 
@@ -18,14 +19,14 @@ double hertz(double semitones_from_c4) { return 261.625565 * std::exp2(semitones
 void add_tone(std::vector<float>& to, std::int64_t start, std::int64_t length, double frequency, double level, double brightness, double decay) {
     const auto first = std::max<std::int64_t>(start, 0);
     const auto end = std::min<std::int64_t>(start + length, static_cast<std::int64_t>(to.size()));
-    constexpr double attack = 0.012 * rate, release = 0.05 * rate;
+    constexpr double attack = 0.012 * sample_rate, release = 0.05 * sample_rate;
     for (auto i = first; i < end; ++i) {
         const auto t = static_cast<double>(i - start);
         double envelope = std::min(1.0, t / attack) * std::min(1.0, static_cast<double>(end - i) / release);
-        envelope *= std::exp(-decay * t / rate);
+        envelope *= std::exp(-decay * t / sample_rate);
         double v = 0, amount = 1;
         for (int k = 1; k <= 4; ++k) {
-            v += amount * std::sin(2 * std::numbers::pi * frequency * k * t / rate);
+            v += amount * std::sin(2 * std::numbers::pi * frequency * k * t / sample_rate);
             amount *= brightness;
         }
         to[static_cast<std::size_t>(i)] += static_cast<float>(level * envelope * v);
@@ -118,13 +119,13 @@ std::vector<float> render_voice(const std::vector<v1::LyricLine>& lines, std::in
                 for (std::size_t i = 0; i <= table_size; ++i) period[i] += static_cast<float>(level * std::sin(2 * std::numbers::pi * k * static_cast<double>(i) / table_size));
             }
             for (auto i = std::max<std::int64_t>(s.start(), 0); i < end; ++i) {
-                const double t = static_cast<double>(i - s.start()) / rate;
+                const double t = static_cast<double>(i - s.start()) / sample_rate;
                 const double mix = std::min(1.0, t / std::max(1e-3, options.glide_s));
                 double f = before * std::pow(target / before, mix);
                 f *= std::exp2(options.vibrato_cents / 1200 * std::sin(2 * std::numbers::pi * vibrato_hz * t) * std::min(1.0, t / 0.2));
-                phase += f / rate;
+                phase += f / sample_rate;
                 phase -= std::floor(phase);
-                const double envelope = std::min({1.0, t / attack_s, static_cast<double>(end - i) / rate / release_s});
+                const double envelope = std::min({1.0, t / attack_s, static_cast<double>(end - i) / sample_rate / release_s});
                 const double place = phase * table_size;
                 const auto at = static_cast<std::size_t>(place);
                 const double part = place - static_cast<double>(at);

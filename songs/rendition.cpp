@@ -14,18 +14,18 @@
 #include <stdexcept>
 
 #include "songs/ogg_opus.hpp"
+#include "songs/sample_rate.hpp"
 
 extern char** environ;
 
 namespace ovation::songs {
 namespace {
-constexpr int rate = 48'000;
 constexpr std::size_t seconds_max = 900;
 constexpr int celt_configs_from = 16;  // RFC 6716 section 3.1
 
 std::unique_ptr<OpusEncoder, void (*)(OpusEncoder*)> make_encoder(int channels, int bits_per_second) {
     int failed = 0;
-    std::unique_ptr<OpusEncoder, void (*)(OpusEncoder*)> out(opus_encoder_create(rate, channels, OPUS_APPLICATION_AUDIO, &failed), &opus_encoder_destroy);
+    std::unique_ptr<OpusEncoder, void (*)(OpusEncoder*)> out(opus_encoder_create(sample_rate, channels, OPUS_APPLICATION_AUDIO, &failed), &opus_encoder_destroy);
     if (failed != OPUS_OK) throw std::runtime_error("libopus cannot start");
     opus_encoder_ctl(out.get(), OPUS_SET_BITRATE(bits_per_second));
     opus_encoder_ctl(out.get(), OPUS_SET_SIGNAL(OPUS_SIGNAL_MUSIC));
@@ -45,7 +45,7 @@ result<pcm> decode_audio(const std::filesystem::path& file) {
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, pipe_ends[1], 1);
     posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-    std::vector<std::string> words{"ffmpeg", "-nostdin", "-loglevel", "error", "-protocol_whitelist", "file", "-i", "file:" + file.string(), "-map", "0:a:0", "-t", std::to_string(seconds_max), "-ac", "2", "-ar", std::to_string(rate), "-f", "f32le", "pipe:1"};
+    std::vector<std::string> words{"ffmpeg", "-nostdin", "-loglevel", "error", "-protocol_whitelist", "file", "-i", "file:" + file.string(), "-map", "0:a:0", "-t", std::to_string(seconds_max), "-ac", "2", "-ar", std::to_string(sample_rate), "-f", "f32le", "pipe:1"};
     std::vector<char*> raw;
     for (auto& w : words) raw.push_back(w.data());
     raw.push_back(nullptr);
@@ -90,7 +90,7 @@ result<pcm> decode_audio(const std::filesystem::path& file) {
 pcm shift_key(const pcm& of, int semitones) {
     if (semitones == 0) return of;
     soundtouch::SoundTouch stretch;
-    stretch.setSampleRate(rate);
+    stretch.setSampleRate(sample_rate);
     stretch.setChannels(static_cast<unsigned>(of.channels));
     stretch.setPitchSemiTones(semitones);
     pcm out{of.channels, {}};

@@ -19,7 +19,7 @@ namespace {
 constexpr std::size_t file_bytes_min = 10, file_bytes_max = 100'000;
 constexpr std::size_t lines_max = 5'000;
 constexpr std::int64_t start_max = 1 << 18;
-constexpr std::int64_t length_max = 2'048;
+constexpr std::int64_t note_length_max = 2'048;
 constexpr std::int64_t beat_max = 1 << 24;
 constexpr std::int64_t song_ms_max = 30 * 60 * 1000;
 constexpr double gap_min_ms = -60'000, gap_max_ms = 600'000;
@@ -174,7 +174,7 @@ result<void> reader::add_note(std::string_view row) {
     }
     n.start = *start + (relative_ ? origin_[line_.voice] : 0);
     if (n.start < 0 || n.start > start_max) return at_line(number_, "the start lies outside 0 … 262144 beats.");
-    if (*length < 0 || *length > length_max) return at_line(number_, "the length lies outside 0 … 2048 beats.");
+    if (*length < 0 || *length > note_length_max) return at_line(number_, "the length lies outside 0 … 2048 beats.");
     if (*pitch < pitch_min || *pitch > pitch_max) return at_line(number_, "the pitch lies outside of what can be sung.");
     if (*length == 0) note_deviation("note_without_length", "A note of no length is not scored.");
     n.length = *length;

@@ -9,7 +9,6 @@
 
 namespace ovation::ledger {
 namespace {
-constexpr auto patience = std::chrono::minutes(10);
 constexpr std::int64_t postgres_epoch_us = 946'684'800'000'000;
 
 // A binary COPY, read field by field. A text that is not whole ends it.
@@ -76,7 +75,7 @@ route_text route_text_of(const pg::rows& r, int i) {
 
 awaitable<result<journal_page>> journal_reader::read(std::int64_t from, std::int64_t to) {
     journal_page out;
-    OVATION_CO_TRY(const auto gifts, co_await db_.copy_out(fmt::format("copy (select {} from ledger.gift where seq >= {} and seq < {} order by seq) to stdout (format binary)", gift_columns, from, to), patience));
+    OVATION_CO_TRY(const auto gifts, co_await db_.copy_out(fmt::format("copy (select {} from ledger.gift where seq >= {} and seq < {} order by seq) to stdout (format binary)", gift_columns, from, to), reading_patience));
     copy_reader g(gifts);
     while (g.next_row()) {
         auto& row = out.gifts.emplace_back();
@@ -92,7 +91,7 @@ awaitable<result<journal_page>> journal_reader::read(std::int64_t from, std::int
     OVATION_CO_TRY(const auto entries, co_await db_.copy_out(
         fmt::format("copy (select e.seq, e.kind, e.key, e.at, e.accounts, e.amounts, e.reference, e.detail::text, e.salt, "
                     "(select string_agg(coalesce(a.name, '?'), E'\\n' order by u.n) from unnest(e.accounts) with ordinality u (id, n) left join ledger.account a on a.id = u.id) "
-                    "from ledger.entry e where e.seq >= {} and e.seq < {} order by e.seq) to stdout (format binary)", from, to), patience));
+                    "from ledger.entry e where e.seq >= {} and e.seq < {} order by e.seq) to stdout (format binary)", from, to), reading_patience));
     copy_reader e(entries);
     while (e.next_row()) {
         auto& row = out.entries.emplace_back();
@@ -133,7 +132,7 @@ awaitable<result<void>> journal_reader::load_for(const journal_page& page) {
         return pg::params().add_raw(out + "}");
     };
     if (!routes.empty()) {
-        OVATION_CO_TRY(const auto r, co_await db_.query(sql::load_routes, list(routes), patience));
+        OVATION_CO_TRY(const auto r, co_await db_.query(sql::load_routes, list(routes), reading_patience));
         for (int i = 0; i + 6 < r.size(); i += 7) {
             known_route made{route_text_of(r, i), {}, {}};
             made.digest = digest_of(made.text);
@@ -142,7 +141,7 @@ awaitable<result<void>> journal_reader::load_for(const journal_page& page) {
         }
     }
     if (!users.empty()) {
-        OVATION_CO_TRY(const auto r, co_await db_.query(sql::salts, list(users), patience));
+        OVATION_CO_TRY(const auto r, co_await db_.query(sql::salts, list(users), reading_patience));
         for (int i = 0; i < r.size(); ++i) {
             known_wallet made{{}, r.number(i, 2), r.number(i, 3), r.number(i, 4)};
             const auto bytes = pg::bytes_of("\\x" + r.string(i, 1));

@@ -161,7 +161,7 @@ awaitable<result<void>> resident_writer::load_accounts(pg::connection& db, std::
             for (const auto& [name, amount] : e->legs)
                 if (amount < 0) from.push_back(name);
             OVATION_CO_TRY(const auto day, co_await db.query(sql::hold_day, pg::params().add_text_array(from), limit));
-            if (!day.empty()) facts.hold_day = day.number(0, 0);
+            if (!day.null(0, 0)) facts.hold_day = day.number(0, 0);
         }
     }
     co_return result<void>{};

@@ -11,9 +11,7 @@
 namespace ovation::ledger {
 namespace {
 constexpr auto limit = std::chrono::seconds(30);
-constexpr auto patience = std::chrono::minutes(30);
 constexpr std::int64_t day_ms = 86'400'000;
-constexpr std::int64_t page = 50'000;
 constexpr std::size_t rows_together = 32;
 constexpr std::size_t rows_when_idle = 1'000;
 
@@ -42,8 +40,8 @@ awaitable<result<void>> resident_writer::begin(pg::connection& db, std::int64_t 
     frontier_seq_ = tree->size();
     const auto told = state.number(0, 0);
     journal_reader journal(db);
-    for (auto from = tree->size() + 1; from <= seq_; from += page) {
-        const auto to = std::min(from + page, seq_ + 1);
+    for (auto from = tree->size() + 1; from <= seq_; from += reading_page) {
+        const auto to = std::min(from + reading_page, seq_ + 1);
         OVATION_CO_TRY(const auto rows, co_await journal.read(from, to));
         OVATION_CO_CHECK(co_await journal.load_for(rows));
         OVATION_CO_TRY(const auto made, journal.leaves(rows, from));
@@ -116,9 +114,9 @@ awaitable<result<void>> resident_writer::tend(pg::connection& db) {
         const auto one = known.back();
         if (one->ready || !one->keys) continue;
         const auto until = std::min(one->end, seq_ + 1);
-        for (auto from = one->first; from < until; from += page) {
+        for (auto from = one->first; from < until; from += reading_page) {
             OVATION_CO_TRY(const auto keys, co_await db.copy_out(fmt::format("copy (select key from ledger.{} where seq >= {} and seq < {}) to stdout (format binary)", one->name, from,
-                                                                             std::min(from + page, until)), patience));
+                                                                             std::min(from + reading_page, until)), reading_patience));
             // Rows of 22 bytes: columns, length, key; a head of 19, an end of 2.
             for (std::size_t at = 19; at + 22 <= keys.size(); at += 22) {
                 uuid key;
@@ -129,7 +127,7 @@ awaitable<result<void>> resident_writer::tend(pg::connection& db) {
         one->ready = true;
     }
     while (mine == generation_) {
-        OVATION_CO_TRY(const auto indexed, co_await db.query(sql::index_leaf, {}, patience));
+        OVATION_CO_TRY(const auto indexed, co_await db.query(sql::index_leaf, {}, reading_patience));
         if (indexed.empty() || indexed.null(0, 0)) break;
         log::info("ledger", "leaf_indexed", "leaf={}", indexed.text(0, 0));
     }

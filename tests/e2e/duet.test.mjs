@@ -10,7 +10,7 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { password, sleep, startServer, top, until } from '../wire/harness.mjs';
 import { startProxy } from './proxy.mjs';
-import { bufferOf, lag, peak, wav } from './signal.mjs';
+import { bufferOf, finder, peak, wav } from './signal.mjs';
 
 const { chromium } = createRequire(path.join(top, 'web/package.json'))('playwright-core');
 const rate = 48_000;
@@ -77,10 +77,13 @@ const loud = (x) => Math.sqrt(x.reduce((a, v) => a + v * v, 0) / x.length) > 0.0
 
 const stretched = (x, at, size, speed) => {
   if (speed === 1) return x.subarray(at, at + size);
-  return Float32Array.from({ length: size }, (_, i) => {
+  const out = new Float32Array(size);
+  for (let i = 0; i < size; ++i) {
     const k = Math.min(x.length - 2, at + i / speed);
-    return x[Math.floor(k)] + (k % 1) * (x[Math.floor(k) + 1] - x[Math.floor(k)]);
-  });
+    const whole = Math.floor(k);
+    out[i] = x[whole] + (k - whole) * (x[whole + 1] - x[whole]);
+  }
+  return out;
 };
 // Where a singer's voice lies in the listener's sum of voices, against the backing that this singer heard and the listener hears.
 // The backing says for each piece where the microphone must be; the correlations of all pieces around there are added up, so
@@ -89,19 +92,21 @@ function distance(heard, sung) {
   const size = rate / 2;
   const around = 0.3 * rate;
   const pieces = [];
+  const anywhere = finder(sung.b);
   // Where a piece of the backing was heard by the singer: near where the last one was, or anywhere. A listener's buffer that is
   // being steered plays 0.2 % faster or slower.
   let last;
   for (let at = 0; at + size <= heard.a.length; at += size / 2) {
     if (!loud(heard.a.subarray(at, at + size))) continue;
     let best = { strength: 0.9 };
-    for (const from of last === undefined ? [0] : [Math.max(0, at + last - size), 0]) {
+    for (let tries = last === undefined ? 1 : 0; tries < 2 && !best.speed; ++tries) {
+      const from = Math.max(0, (tries === 0 ? at + last : -anywhere(heard.b.subarray(at, at + size)).lag) - size);
+      const near = finder(sung.b.subarray(from, from + 3 * size));
       for (const speed of [1, 1.002, 0.998]) {
-        const found = lag(stretched(heard.b, at, size, speed), from === 0 ? sung.b : sung.b.subarray(from, from + 3 * size));
+        const found = near(stretched(heard.b, at, size, speed));
         if (found.strength > best.strength) best = { strength: found.strength, speed, place: from - found.lag };
         if (found.strength > 0.99) break;
       }
-      if (best.speed) break;
     }
     if (!best.speed) continue;
     last = best.place - at;

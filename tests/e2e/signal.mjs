@@ -21,28 +21,41 @@ export function bufferOf(base64) {
   const x = new Int16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2);
   return Float32Array.from(x, (v) => v / 32768);
 }
-const turns = new Map();
+// For each size: the turns of each stage one after the other, and where each place goes in reversed bits.
+const tables = new Map();
+function tableOf(n) {
+  if (!tables.has(n)) {
+    const [cos, sin, swap] = [new Float64Array(n), new Float64Array(n), new Uint32Array(n)];
+    for (let half = 1; half < n; half <<= 1)
+      for (let k = 0; k < half; ++k) {
+        cos[half + k] = Math.cos((-Math.PI * k) / half);
+        sin[half + k] = Math.sin((-Math.PI * k) / half);
+      }
+    for (let i = 1; i < n; ++i) swap[i] = (swap[i >> 1] >> 1) | (i & 1 ? n >> 1 : 0);
+    tables.set(n, { cos, sin, swap });
+  }
+  return tables.get(n);
+}
 function fft(re, im) {
   const n = re.length;
-  if (!turns.has(n)) turns.set(n, [Math.cos, Math.sin].map((f) => Float64Array.from({ length: n / 2 }, (_, k) => f((-2 * Math.PI * k) / n))));
-  const [cos, sin] = turns.get(n);
-  for (let i = 1, j = 0; i < n; ++i) {
-    let bit = n >> 1;
-    for (; j & bit; bit >>= 1) j ^= bit;
-    j ^= bit;
-    if (i < j) {
-      [re[i], re[j]] = [re[j], re[i]];
-      [im[i], im[j]] = [im[j], im[i]];
-    }
+  const { cos, sin, swap } = tableOf(n);
+  for (let i = 1; i < n; ++i) {
+    const j = swap[i];
+    if (i >= j) continue;
+    let x = re[i];
+    re[i] = re[j];
+    re[j] = x;
+    x = im[i];
+    im[i] = im[j];
+    im[j] = x;
   }
-  for (let size = 2; size <= n; size <<= 1) {
-    const step = n / size;
-    for (let start = 0; start < n; start += size)
-      for (let k = 0; k < size / 2; ++k) {
-        const c = cos[step * k];
-        const s = sin[step * k];
+  for (let half = 1; half < n; half <<= 1)
+    for (let start = 0; start < n; start += 2 * half)
+      for (let k = 0; k < half; ++k) {
+        const c = cos[half + k];
+        const s = sin[half + k];
         const a = start + k;
-        const b = a + size / 2;
+        const b = a + half;
         const x = re[b] * c - im[b] * s;
         const y = re[b] * s + im[b] * c;
         re[b] = re[a] - x;
@@ -50,56 +63,69 @@ function fft(re, im) {
         re[a] += x;
         im[a] += y;
       }
-  }
 }
-// Where `piece` lies in `whole`: piece[i] ≈ whole[i − lag], at 16 kHz (a third of the rate) refined to samples of 48 kHz.
-// strength: normalised correlation, −1 … 1.
-export function lag(piece, whole) {
-  const low = (x) => {
-    const out = new Float32Array(Math.floor(x.length / 3));
-    for (let i = 0; i < out.length; ++i) out[i] = (x[3 * i] + x[3 * i + 1] + x[3 * i + 2]) / 3;
-    return out;
+const low = (x) => {
+  const out = new Float64Array(Math.floor(x.length / 3));
+  for (let i = 0; i < out.length; ++i) out[i] = (x[3 * i] + x[3 * i + 1] + x[3 * i + 2]) / 3;
+  return out;
+};
+const energies = (x) => {
+  const out = new Float64Array(x.length + 1);
+  for (let i = 0; i < x.length; ++i) out[i + 1] = out[i] + x[i] * x[i];
+  return out;
+};
+// Where a piece lies in `whole`: piece[i] ≈ whole[i − lag], at 16 kHz (a third of the rate) refined to samples of 48 kHz.
+// strength: normalised correlation, −1 … 1. For many pieces of one recording: what is of the recording is computed once.
+export function finder(whole) {
+  const w = low(whole);
+  const we = energies(w);
+  const spectra = new Map();
+  const spectrumOf = (n) => {
+    if (!spectra.has(n)) {
+      const [re, im] = [new Float64Array(n), new Float64Array(n)];
+      re.set(w);
+      fft(re, im);
+      spectra.set(n, [re, im]);
+    }
+    return spectra.get(n);
   };
-  const [p, w] = [low(piece), low(whole)];
-  let n = 1;
-  while (n < p.length + w.length) n <<= 1;
-  const [ar, ai, br, bi] = [0, 0, 0, 0].map(() => new Float64Array(n));
-  ar.set(p);
-  br.set(w);
-  fft(ar, ai);
-  fft(br, bi);
-  const [cr, ci] = [new Float64Array(n), new Float64Array(n)];
-  for (let i = 0; i < n; ++i) {
-    // conj(P) · W, and conjugated for the way back
-    cr[i] = ar[i] * br[i] + ai[i] * bi[i];
-    ci[i] = -(ar[i] * bi[i] - ai[i] * br[i]);
-  }
-  fft(cr, ci);
-  const sum = (x) => {
-    const out = new Float64Array(x.length + 1);
-    for (let i = 0; i < x.length; ++i) out[i + 1] = out[i] + x[i] * x[i];
-    return out;
+  return (piece) => {
+    const p = low(piece);
+    let n = 1;
+    while (n < p.length + w.length) n <<= 1;
+    const [br, bi] = spectrumOf(n);
+    const [cr, ci] = [new Float64Array(n), new Float64Array(n)];
+    cr.set(p);
+    fft(cr, ci);
+    for (let i = 0; i < n; ++i) {
+      // conj(P) · W, and conjugated for the way back
+      const [x, y] = [cr[i], ci[i]];
+      cr[i] = x * br[i] + y * bi[i];
+      ci[i] = -(x * bi[i] - y * br[i]);
+    }
+    fft(cr, ci);
+    const pe = energies(p);
+    let best = { shift: 0, strength: -1 };
+    for (let i = 0; i < n; ++i) {
+      const shift = i < w.length ? i : i - n; // p[k] meets w[k + shift]
+      const from = Math.max(0, -shift);
+      const to = Math.min(p.length, w.length - shift);
+      if (to - from < p.length * 0.4) continue;
+      const energy = Math.sqrt((pe[to] - pe[from]) * (we[to + shift] - we[from + shift]));
+      const strength = energy > 1e-6 ? cr[i] / n / energy : -1;
+      if (strength > best.strength) best = { shift, strength };
+    }
+    // Refine on 48 kHz.
+    let fine = { lag: -3 * best.shift, sum: -Infinity };
+    for (let s = 3 * best.shift - 6; s <= 3 * best.shift + 6; ++s) {
+      let total = 0;
+      for (let k = Math.max(0, -s); k < Math.min(piece.length, whole.length - s); k += 5) total += piece[k] * whole[k + s];
+      if (total > fine.sum) fine = { lag: -s, sum: total };
+    }
+    return { lag: fine.lag, strength: best.strength };
   };
-  const [pe, we] = [sum(p), sum(w)];
-  let best = { shift: 0, strength: -1 };
-  for (let i = 0; i < n; ++i) {
-    const shift = i < w.length ? i : i - n; // p[k] meets w[k + shift]
-    const from = Math.max(0, -shift);
-    const to = Math.min(p.length, w.length - shift);
-    if (to - from < p.length * 0.4) continue;
-    const energy = Math.sqrt((pe[to] - pe[from]) * (we[to + shift] - we[from + shift]));
-    const strength = energy > 1e-6 ? cr[i] / n / energy : -1;
-    if (strength > best.strength) best = { shift, strength };
-  }
-  // Refine on 48 kHz.
-  let fine = { lag: -3 * best.shift, sum: -Infinity };
-  for (let s = 3 * best.shift - 6; s <= 3 * best.shift + 6; ++s) {
-    let total = 0;
-    for (let k = Math.max(0, -s); k < Math.min(piece.length, whole.length - s); k += 5) total += piece[k] * whole[k + s];
-    if (total > fine.sum) fine = { lag: -s, sum: total };
-  }
-  return { lag: fine.lag, strength: best.strength };
 }
+export const lag = (piece, whole) => finder(whole)(piece);
 // The distance at which all pieces agree that a voice lies: `near` is what was sung around where `piece` is expected, `around`
 // samples more on either side, and a sum of voices is in the piece. Correlations of whitened spectra (100 Hz … 2 kHz) are added
 // up. ms: positive where the voice is later in `near`; clear: how many times the root mean square of the places further

@@ -7,7 +7,7 @@ import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
 import { password, sleep, startServer, top } from '../wire/harness.mjs';
-import { bufferOf, lag, wav } from './signal.mjs';
+import { bufferOf, finder, lag, wav } from './signal.mjs';
 import { startProxy } from './proxy.mjs';
 
 const { chromium } = createRequire(path.join(top, 'web/package.json'))('playwright-core');
@@ -123,7 +123,8 @@ export function findPieces(heard, sung) {
   for (let at = 0; at + size <= heard.a.length; at += size) if ([heard.a, heard.b].every((x) => power(x.subarray(at, at + size)) > 0.02)) loud.push(at);
   const track = (from, whole) => {
     const piece = (at) => from.subarray(at, at + size);
-    const found = loud.filter((_, i) => i % 2 === 0).map((at) => ({ at, ...lag(piece(at), whole) })).map((f) => ({ lag: f.at + f.lag, strength: f.strength }));
+    const anywhere = finder(whole);
+    const found = loud.filter((_, i) => i % 2 === 0).map((at) => ({ at, ...anywhere(piece(at)) })).map((f) => ({ lag: f.at + f.lag, strength: f.strength }));
     const agree = (f) => found.reduce((s, g) => s + (Math.abs(g.lag - f.lag) < rate / 40 ? g.strength : 0), 0);
     const anchor = found.reduce((best, f) => (agree(f) > agree(best) ? f : best), found[0]);
     return loud.map((at) => {

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# run.sh TARGET SECONDS: one fuzz target of build/fuzz, from its seeds and from what var/fuzz/ has kept. Prints one line;
-# a finding fails and stays under var/fuzz/.
+# run.sh TARGET SECONDS PRESET: one fuzz target, from its seeds and from what var/fuzz/ has kept. Prints one line; a finding
+# fails and stays under var/fuzz/. PRESET: asan (built for the tests anyway) or fuzz (optimised, for long runs).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-target=$1 seconds=$2
-binary=build/fuzz/fuzz_$target corpus=var/fuzz/$target log=var/fuzz/$target.log
-[ -x "$binary" ] || { echo "There is no $binary yet: ./dev fuzz" >&2; exit 1; }
+target=$1 seconds=$2 preset=$3
+binary=build/$preset/fuzz_$target corpus=var/fuzz/$target log=var/fuzz/$target.log
+[ -x "$binary" ] || { echo "There is no $binary yet: ./dev build $preset" >&2; exit 1; }
 mkdir -p "$corpus"
 before=$(find "$corpus" -type f | wc -l)
 symbolizer=$(command -v llvm-symbolizer-19 llvm-symbolizer | head -1 || true)
