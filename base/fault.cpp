@@ -9,7 +9,7 @@ struct row {
     std::string_view name;
     int status;
 };
-constexpr std::array<row, 16> table{{
+constexpr std::array<row, 16> codes{{
     {"canceled", 499}, {"unknown", 500}, {"invalid_argument", 400}, {"deadline_exceeded", 504}, {"not_found", 404},
     {"already_exists", 409}, {"permission_denied", 403}, {"resource_exhausted", 429}, {"failed_precondition", 400},
     {"aborted", 409}, {"out_of_range", 400}, {"unimplemented", 501}, {"internal", 500}, {"unavailable", 503},
@@ -24,8 +24,8 @@ fault make(code kind, std::string_view reason, std::string_view message) {
 }
 }  // namespace
 
-std::string_view code_name(code c) { return table[static_cast<std::size_t>(c)].name; }
-int http_status(code c) { return table[static_cast<std::size_t>(c)].status; }
+std::string_view code_name(code c) { return codes[static_cast<std::size_t>(c)].name; }
+int http_status(code c) { return codes[static_cast<std::size_t>(c)].status; }
 
 void throw_exception_from_error(const fault& f, const boost::source_location&) {
     throw std::logic_error("value() of a failed result: " + f.reason + ": " + f.message);

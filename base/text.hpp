@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace ovation::text {
@@ -24,5 +25,7 @@ std::optional<std::size_t> characters(std::string_view text);
 // ASCII control characters, or the invisible direction marks that disguise names.
 bool has_control(std::string_view text);
 std::string_view trim(std::string_view text);
+// ASCII letters; the others stay.
+std::string upper(std::string_view text);
 
 }  // namespace ovation::text

@@ -16,7 +16,7 @@ namespace {
 constexpr int page_size_default = 50;
 constexpr int page_size_max = 200;
 const pg::statement begin_read{"begin_read", "begin isolation level repeatable read read only"};
-constexpr auto limit = std::chrono::seconds(10);
+constexpr auto reply_patience = std::chrono::seconds(10);
 
 // Where the statement of an account goes on: with entries older than `before`, of the newest of them `told` postings stood on the
 // last page; the next one leaves `balance` at `version`.
@@ -229,8 +229,8 @@ awaitable<result<std::optional<v1::ListPostingsResponse>>> service::statement(qu
     v1::ListPostingsResponse out;
     auto held = co_await cores_.db().acquire();
     if (!held) co_return held.error();
-    OVATION_CO_CHECK(co_await (*held)->query(begin_read, {}, limit));
-    OVATION_CO_TRY(auto account, co_await (*held)->query(sql::account_by_name, pg::with(q.account), limit));
+    OVATION_CO_CHECK(co_await (*held)->query(begin_read, {}, reply_patience));
+    OVATION_CO_TRY(auto account, co_await (*held)->query(sql::account_by_name, pg::with(q.account), reply_patience));
     if (account.empty()) {
         OVATION_CO_CHECK(co_await held->commit());
         co_return std::optional<v1::ListPostingsResponse>();
@@ -240,7 +240,7 @@ awaitable<result<std::optional<v1::ListPostingsResponse>>> service::statement(qu
     auto balance = account.number(0, 1), version = account.number(0, 2), last = INT64_MAX - 1;
     std::optional<std::string> day;
     if (q.as_of_ms != 0) {
-        OVATION_CO_TRY(auto then, co_await (*held)->query(sql::account_at, pg::with(account_number, q.as_of_ms, time_zone_), limit));
+        OVATION_CO_TRY(auto then, co_await (*held)->query(sql::account_at, pg::with(account_number, q.as_of_ms, time_zone_), reply_patience));
         last = then.number(0, 0);
         balance -= then.number(0, 1);
         version -= then.number(0, 2);
@@ -259,8 +259,8 @@ awaitable<result<std::optional<v1::ListPostingsResponse>>> service::statement(qu
     auto asked_entries = pg::with(account_number, at->before, size + 1, last);
     if (day) asked_entries.add(*day);
     else asked_entries.add_null();
-    OVATION_CO_TRY(auto gifts, co_await (*held)->query(pays ? sql::gifts_of_payer : kind == "earnings" ? sql::gifts_of_earner : sql::gifts_of_house, std::move(asked), limit));
-    OVATION_CO_TRY(auto entries, co_await (*held)->query(sql::entries_of_account, std::move(asked_entries), limit));
+    OVATION_CO_TRY(auto gifts, co_await (*held)->query(pays ? sql::gifts_of_payer : kind == "earnings" ? sql::gifts_of_earner : sql::gifts_of_house, std::move(asked), reply_patience));
+    OVATION_CO_TRY(auto entries, co_await (*held)->query(sql::entries_of_account, std::move(asked_entries), reply_patience));
     OVATION_CO_CHECK(co_await held->commit());
 
     auto others = entry_postings(entries, account_number, q.to_party);

@@ -6,10 +6,6 @@
 #include "rooms/room.hpp"
 
 namespace ovation::rooms {
-namespace {
-constexpr int key_queue = 7;
-}  // namespace
-
 std::int32_t room::bumps_left() const { return facts_.shown.bump_price_coins() == 0 ? 0 : std::max(0, facts_.shown.bumps_per_show() - bumps_sold_); }
 
 void room::set_bumps(std::int64_t price_coins, std::int32_t per_show) {

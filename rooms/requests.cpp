@@ -8,7 +8,6 @@
 
 namespace ovation::rooms {
 namespace {
-constexpr int key_queue = 7;
 constexpr std::size_t name_characters_max = 40;
 }  // namespace
 

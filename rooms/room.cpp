@@ -12,7 +12,6 @@
 
 namespace ovation::rooms {
 namespace {
-enum state_key : int { key_presence = 1, key_stage = 2, key_supporters = 3, key_show = 4 };
 constexpr std::int64_t presence_every_ms = 1'000;
 constexpr std::int64_t supporters_every_ms = 2'000;
 constexpr std::int64_t timeline_every_ms = 1'000;

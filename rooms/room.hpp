@@ -21,6 +21,19 @@
 
 namespace ovation::rooms {
 
+// What a state event is about: the newest of each takes the place of the one before it.
+enum state_key : int {
+    key_presence = 1,
+    key_stage = 2,
+    key_supporters = 3,
+    key_show = 4,
+    key_line_score = 5,
+    key_score_total = 6,
+    key_queue = 7,
+    key_guest_line_score = 8,
+    key_guest_score_total = 9,
+};
+
 struct room_metrics {
     counter& frames;          // sends to sockets
     counter& media_dropped;

@@ -12,7 +12,6 @@
 
 namespace ovation::rooms {
 namespace {
-constexpr int key_stage = 2, key_line_score = 5, key_score_total = 6, key_guest_line_score = 8, key_guest_score_total = 9;
 constexpr std::int64_t still_ms = 700;
 }  // namespace
 

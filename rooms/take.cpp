@@ -9,8 +9,8 @@ namespace ovation::rooms {
 namespace {
 constexpr std::size_t messages_a_batch = 1;
 constexpr std::size_t messages_waiting_max = 500;  // half a minute behind: older ones are given up
-constexpr auto finish_step = std::chrono::milliseconds(20);
-constexpr int finish_steps_max = 500;
+constexpr auto take_step = std::chrono::milliseconds(20);
+constexpr int take_steps_max = 500;
 
 std::string lines_json(const songs::score_total& t) {
     std::string out = "[";
@@ -66,9 +66,9 @@ awaitable<void> take::work() {
 
 awaitable<std::optional<v1::ScoreTotal>> take::finish() {
     asio::steady_timer timer(p_.home.context);
-    for (int i = 0; i < finish_steps_max && (busy_ || !waiting_.empty()); ++i) {
+    for (int i = 0; i < take_steps_max && (busy_ || !waiting_.empty()); ++i) {
         if (!busy_) co_await work();
-        timer.expires_after(finish_step);
+        timer.expires_after(take_step);
         co_await timer.async_wait(use_tuple);
     }
     if (!fed_ || busy_) co_return std::nullopt;

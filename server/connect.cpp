@@ -123,12 +123,6 @@ std::string gzip(std::string_view in) {
 
 std::string media_type(std::string_view content_type) { return lower(text::trim(content_type.substr(0, content_type.find(';')))); }
 
-http_response plain(int status, std::string text) {
-    http_response r;
-    r.status = status;
-    r.body = std::move(text);
-    return r;
-}
 bool valid_path(std::string_view path) {
     const auto slash = path.rfind('/');
     return path.starts_with("/ovation.") && slash != 0 && slash != std::string_view::npos && slash + 1 < path.size();
@@ -202,7 +196,7 @@ connect_router::connect_router(parts p) : p_(p) {
 awaitable<std::optional<http_response>> connect_router::handle(const http_request& request) {
     if (!valid_path(request.path)) co_return std::nullopt;
     const auto at = methods_.find(request.path);
-    if (at == methods_.end()) co_return plain(404, "There is no such RPC.\n");
+    if (at == methods_.end()) co_return plain_response(404, "There is no such RPC.\n");
     const auto started = p_.clock.steady_ms();
     auto response = co_await call(at->second, request);
     at->second.seconds->observe(static_cast<double>(p_.clock.steady_ms() - started) / 1000.0);
@@ -218,7 +212,7 @@ awaitable<std::optional<http_response>> connect_router::handle(const http_reques
 awaitable<http_response> connect_router::call(const method& m, const http_request& request) {
     const bool get = request.method == "GET";
     if (request.method != "POST" && !(get && m.rule.safe())) {
-        auto r = plain(405, "POST is what this RPC takes.\n");
+        auto r = plain_response(405, "POST is what this RPC takes.\n");
         r.headers.emplace_back("Allow", m.rule.safe() ? "GET, POST" : "POST");
         co_return r;
     }
@@ -235,7 +229,7 @@ awaitable<http_response> connect_router::call(const method& m, const http_reques
     if (get) {
         compression = ask("compression");
         const auto encoding = ask("encoding");
-        if (encoding != "json" && encoding != "proto") co_return plain(415, "encoding: json or proto.\n");
+        if (encoding != "json" && encoding != "proto") co_return plain_response(415, "encoding: json or proto.\n");
         as_json = encoding == "json";
         if (const auto v = ask("connect"); !v.empty() && v != "v1") co_return error_response(invalid("connect", "the only version is v1."));
         body = ask("message");
@@ -248,7 +242,7 @@ awaitable<http_response> connect_router::call(const method& m, const http_reques
     } else {
         const auto type = media_type(request.header("content-type"));
         if (type == "application/json") as_json = true;
-        else if (type != "application/proto") co_return plain(415, "application/json or application/proto.\n");
+        else if (type != "application/proto") co_return plain_response(415, "application/json or application/proto.\n");
         const auto version = request.header("connect-protocol-version");
         if (!version.empty() && version != "1") co_return error_response(invalid("connect-protocol-version", "the only version is 1."));
         // It forces a preflight: no page of another origin can change something without one.

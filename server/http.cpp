@@ -90,6 +90,13 @@ awaitable<http_read> http_reader::next(http_request& to, std::size_t body_max) {
     co_return http_read::request;
 }
 
+http_response plain_response(int status, std::string text) {
+    http_response r;
+    r.status = status;
+    r.body = std::move(text);
+    return r;
+}
+
 std::string write_head(const http_response& response, bool keep_alive, bool head_only) {
     std::string out = fmt::format("HTTP/1.1 {} {}\r\n", response.status, response.status == 499 ? "Client Closed Request" : std::string(http::obsolete_reason(static_cast<http::status>(response.status))));
     if (!response.type.empty()) out += fmt::format("Content-Type: {}\r\n", response.type);

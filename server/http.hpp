@@ -35,6 +35,7 @@ struct http_response {
     std::size_t tail_bytes = 0;
 };
 
+http_response plain_response(int status, std::string text);
 std::string write_head(const http_response& response, bool keep_alive, bool head_only);
 
 enum class http_read { request, closed, broken, bad, header_too_big, body_too_big };

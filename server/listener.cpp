@@ -30,13 +30,6 @@ const char* type_of(const fs::path& p) {
     return at == types.end() ? "application/octet-stream" : at->second;
 }
 
-http_response plain(int status, std::string text) {
-    http_response r;
-    r.status = status;
-    r.body = std::move(text);
-    return r;
-}
-
 struct byte_range {
     std::size_t first = 0, end = 0;  // end: one behind
 };
@@ -101,7 +94,7 @@ void put_card(std::string& page, const v1::Recording& of, const std::string& ori
 }
 
 http_response not_allowed(const char* verbs) {
-    auto r = plain(405, fmt::format("This takes {}.\n", verbs));
+    auto r = plain_response(405, fmt::format("This takes {}.\n", verbs));
     r.headers.emplace_back("Allow", verbs);
     return r;
 }
@@ -261,7 +254,7 @@ awaitable<void> listener::serve(core& here, asio::ip::tcp::socket socket, std::s
         const auto read = co_await reader.next(request, limits::rpc_body_bytes_max);
         if (read == http_read::closed || read == http_read::broken) co_return;
         if (read != http_read::request) {
-            auto r = plain(read == http_read::bad ? 400 : read == http_read::header_too_big ? 431 : 413,
+            auto r = plain_response(read == http_read::bad ? 400 : read == http_read::header_too_big ? 431 : 413,
                            read == http_read::bad ? "This is not HTTP/1.1.\n" : read == http_read::header_too_big ? "The headers are too long.\n" : "The body is too long.\n");
             if (co_await connection->write_all(write_head(r, false, false))) co_await connection->finish();
             co_return;
@@ -310,17 +303,17 @@ awaitable<bool> listener::upgrade(http_request& request, http_reader& reader, st
         if (wire) chosen = one;
     }
     if (request.method != "GET" || request.version < 11 || !has_token(request.header("upgrade"), "websocket") || !has_token(request.header("connection"), "upgrade")) {
-        refused = plain(426, "This is the live wire: a WebSocket.\n");
+        refused = plain_response(426, "This is the live wire: a WebSocket.\n");
         refused.headers.emplace_back("Upgrade", "websocket");
     } else if (request.header("sec-websocket-version") != "13") {
-        refused = plain(426, "WebSocket version 13 is what is spoken here.\n");
+        refused = plain_response(426, "WebSocket version 13 is what is spoken here.\n");
         refused.headers.emplace_back("Sec-WebSocket-Version", "13");
     } else if (!websocket::valid_key(request.header("sec-websocket-key"))) {
-        refused = plain(400, "Sec-WebSocket-Key must be 16 bytes in base64.\n");
+        refused = plain_response(400, "Sec-WebSocket-Key must be 16 bytes in base64.\n");
     } else if (!origin_allowed(request)) {
-        refused = plain(403, "This origin is not allowed. The operator can add it to allowed_origins.\n");
+        refused = plain_response(403, "This origin is not allowed. The operator can add it to allowed_origins.\n");
     } else if (!wire) {
-        refused = plain(400, "Offer the subprotocol ovation.v1.proto or ovation.v1.json.\n");
+        refused = plain_response(400, "Offer the subprotocol ovation.v1.proto or ovation.v1.json.\n");
     }
     if (!wire || refused.status != 200) {
         const bool keep = request.keep_alive && refused.status != 426;
@@ -337,7 +330,7 @@ awaitable<bool> listener::upgrade(http_request& request, http_reader& reader, st
 
 awaitable<http_response> listener::answer(const http_request& request) {
     if (request.method == "OPTIONS") {
-        auto r = plain(origin_allowed(request) ? 204 : 403, "");
+        auto r = plain_response(origin_allowed(request) ? 204 : 403, "");
         if (r.status == 204) {
             r.headers = {{"Access-Control-Allow-Methods", "GET, POST"}, {"Access-Control-Allow-Headers", "content-type, connect-protocol-version, connect-timeout-ms, authorization"}, {"Access-Control-Max-Age", "7200"}, {"Vary", "Origin"}};
         }
@@ -346,16 +339,16 @@ awaitable<http_response> listener::answer(const http_request& request) {
     if (auto rpc = co_await p_.rpc.handle(request)) co_return std::move(*rpc);
     if (request.path.starts_with("/webhooks/")) {
         if (request.method != "POST") co_return not_allowed("POST");
-        if (request.body.size() > limits::webhook_body_bytes_max) co_return plain(413, "The body is too long.\n");
+        if (request.body.size() > limits::webhook_body_bytes_max) co_return plain_response(413, "The body is too long.\n");
         auto done = co_await p_.payments.notified(request.path.substr(10), [&](const std::string& name) { return request.header(name); }, request.body);
-        co_return done ? plain(200, std::string(*done)) : error_response(done.error());
+        co_return done ? plain_response(200, std::string(*done)) : error_response(done.error());
     }
     if (request.method != "GET" && request.method != "HEAD") {
         // A path that is not there is not there for any verb.
         const bool known = request.path.starts_with("/media/") || request.path.starts_with("/seals/") || request.path == "/healthz" || request.path == "/readyz" || request.path == "/metrics" || file(request, false).status == 200;
-        co_return known ? not_allowed("GET, HEAD") : plain(404, "There is nothing here.\n");
+        co_return known ? not_allowed("GET, HEAD") : plain_response(404, "There is nothing here.\n");
     }
-    if (request.path == "/healthz") co_return plain(200, "ok\n");
+    if (request.path == "/healthz") co_return plain_response(200, "ok\n");
     if (request.path == "/readyz") {
         std::string text;
         bool ready = !stopping_;
@@ -363,10 +356,10 @@ awaitable<http_response> listener::answer(const http_request& request) {
             text += fmt::format("{} {}\n", name, good ? "ok" : "failing");
             ready = ready && good;
         }
-        co_return plain(ready ? 200 : 503, text);
+        co_return plain_response(ready ? 200 : 503, text);
     }
     if (request.path == "/metrics") {
-        auto r = plain(200, p_.registry.text());
+        auto r = plain_response(200, p_.registry.text());
         r.type = "text/plain; version=0.0.4; charset=utf-8";
         co_return r;
     }
@@ -379,7 +372,7 @@ awaitable<http_response> listener::answer(const http_request& request) {
 http_response listener::file(const http_request& request, bool pages_too) {
     const auto asked = request.header("range");
     const auto path = percent_decode(request.path, false);
-    if (!path) return plain(400, "The path cannot be read.\n");
+    if (!path) return plain_response(400, "The path cannot be read.\n");
     std::optional<fs::path> found;
     bool fingerprinted = false;
     bool sound = true;
@@ -397,7 +390,7 @@ http_response listener::file(const http_request& request, bool pages_too) {
         // Pages have paths of their own: /room/7 is index.html's business.
         if (!found && pages_too && fs::path(*path).extension().empty()) found = inside(options_.web_root, "index.html");
     }
-    if (!found) return plain(404, "There is nothing here.\n");
+    if (!found) return plain_response(404, "There is nothing here.\n");
     auto opened = std::make_shared<std::ifstream>(*found, std::ios::binary);
     auto& in = *opened;
     http_response r;

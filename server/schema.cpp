@@ -9,8 +9,8 @@
 namespace ovation::server {
 namespace {
 const pg::statement create_table{"schema_create", "create table if not exists public.schema_migration (name text primary key, sha256 text not null, min_server int not null default 1, at timestamptz not null default now())"};
-const pg::statement list{"schema_list", "select name, sha256, min_server from public.schema_migration order by name"};
-const pg::statement lock{"schema_lock", "select pg_advisory_lock(hashtext('ovation migrate'))"};
+const pg::statement list_done{"schema_list", "select name, sha256, min_server from public.schema_migration order by name"};
+const pg::statement lock_schema{"schema_lock", "select pg_advisory_lock(hashtext('ovation migrate'))"};
 // Number of this server in the order of schemas; a migration that breaks older servers raises min_server.
 constexpr int server_number = 1;
 const pg::statement local_time{"schema_local_time", "select now() at time zone $1"};
@@ -39,10 +39,10 @@ result<void> run_script(const std::string& conninfo, const migration& m) {
 awaitable<result<int>> migrate(asio::io_context& context, std::string owner_conninfo) {
     pg::connection c(context);
     OVATION_CO_CHECK(co_await c.open(owner_conninfo, std::chrono::seconds(10)));
-    OVATION_CO_CHECK(co_await c.query(lock, {}, patience));
+    OVATION_CO_CHECK(co_await c.query(lock_schema, {}, patience));
     if (auto made = co_await c.query(create_table, {}, patience); !made)
         co_return pg::sqlstate(made.error()) == insufficient_privilege ? not_the_owner() : made.error();
-    OVATION_CO_TRY(auto done, co_await c.query(list, {}, patience));
+    OVATION_CO_TRY(auto done, co_await c.query(list_done, {}, patience));
     int applied = 0;
     for (const auto& m : migrations()) {
         bool known = false;
@@ -68,7 +68,7 @@ awaitable<result<void>> check_time_zone(pg::pool& db, std::string zone) {
 }
 
 awaitable<result<void>> check_schema(pg::pool& db) {
-    auto done = co_await db.query(list, {});
+    auto done = co_await db.query(list_done, {});
     if (!done) {
         if (pg::sqlstate(done.error()) == "42P01" || pg::sqlstate(done.error()) == "3F000") co_return precondition("no_schema", "The database is empty. Run `ovation migrate` first.");
         co_return done.error();

@@ -24,13 +24,8 @@ constexpr std::array<known_encoding, 12> encodings{{{"CP1250", "windows-1250", "
 // USDX writes only these; an operator may name any of the above.
 constexpr std::size_t header_encodings = 4;
 
-std::string upper(std::string_view s) {
-    std::string out(text::trim(s));
-    std::ranges::transform(out, out.begin(), [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; });
-    return out;
-}
 const known_encoding* find(std::string_view name, std::size_t among) {
-    const auto wanted = upper(name);
+    const auto wanted = text::upper(text::trim(name));
     for (std::size_t i = 0; i < among; ++i)
         if (encodings[i].name == wanted) return &encodings[i];
     return nullptr;
@@ -60,7 +55,7 @@ std::string raw_header(std::string_view bytes, std::string_view key) {
         const auto end = std::min(bytes.find_first_of("\r\n", at), bytes.size());
         const auto line = text::trim(bytes.substr(at, end - at));
         if (line.starts_with('#'))
-            if (const auto colon = line.find(':'); colon != std::string_view::npos && upper(line.substr(1, colon - 1)) == key) return std::string(text::trim(line.substr(colon + 1)));
+            if (const auto colon = line.find(':'); colon != std::string_view::npos && text::upper(text::trim(line.substr(1, colon - 1))) == key) return std::string(text::trim(line.substr(colon + 1)));
         at = end + 1;
     }
     return {};

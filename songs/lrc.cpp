@@ -11,8 +11,8 @@
 
 namespace ovation::songs {
 namespace {
-constexpr std::size_t file_bytes_max = 200'000;
-constexpr std::size_t lines_max = 5'000;
+constexpr std::size_t lyrics_bytes_max = 200'000;
+constexpr std::size_t lyrics_lines_max = 5'000;
 constexpr std::int64_t time_ms_max = 24LL * 3600 * 1000;
 constexpr std::int64_t last_line_ms = 5'000;  // how long the last line stands
 
@@ -95,7 +95,7 @@ std::string lrc_song::tag(std::string_view key) const {
 }
 
 result<lrc_song> read_lrc(std::string_view bytes, std::string_view encoding) {
-    if (bytes.empty() || bytes.size() > file_bytes_max) return invalid("file", "lyrics have 1 byte to 200 kB.");
+    if (bytes.empty() || bytes.size() > lyrics_bytes_max) return invalid("file", "lyrics have 1 byte to 200 kB.");
     auto text = decode_song_text(bytes, encoding);
     if (!text) return text.error();
     lrc_song out;
@@ -198,7 +198,7 @@ result<lrc_song> read_lrc(std::string_view bytes, std::string_view encoding) {
             if (!words_timed && !one.words.empty()) one.words.front().start_ms = one.start_ms;
             out.lines.push_back(std::move(one));
         }
-        if (out.lines.size() > lines_max) return invalid("line " + std::to_string(number), "more than 5000 lines.");
+        if (out.lines.size() > lyrics_lines_max) return invalid("line " + std::to_string(number), "more than 5000 lines.");
     }
     if (out.lines.empty()) return invalid("file", "has no line with a time.");
     if (!std::ranges::is_sorted(out.lines, {}, &lrc_line::start_ms)) {

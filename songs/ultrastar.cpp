@@ -16,8 +16,8 @@
 
 namespace ovation::songs {
 namespace {
-constexpr std::size_t file_bytes_min = 10, file_bytes_max = 100'000;
-constexpr std::size_t lines_max = 5'000;
+constexpr std::size_t song_bytes_min = 10, song_bytes_max = 100'000;
+constexpr std::size_t song_lines_max = 5'000;
 constexpr std::int64_t start_max = 1 << 18;
 constexpr std::int64_t note_length_max = 2'048;
 constexpr std::int64_t beat_max = 1 << 24;
@@ -60,11 +60,6 @@ std::string_view take_word(std::string_view& rest) {
     rest.remove_prefix(word.size());
     return word;
 }
-std::string upper(std::string_view s) {
-    std::string out(s);
-    std::ranges::transform(out, out.begin(), [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; });
-    return out;
-}
 bool safe_path(std::string_view path) { return !path.starts_with('/') && !path.starts_with('\\') && path.find("..") == std::string_view::npos && path.find(':') == std::string_view::npos; }
 
 class reader {
@@ -98,7 +93,7 @@ void reader::header(std::string_view row) {
     if (in_body_) return note_deviation("header_in_body", "A header after the first note counts for nothing.");
     const auto colon = row.find(':');
     if (colon == std::string_view::npos) return note_deviation("header_without_colon", "A header is #KEY:VALUE; this line counts for nothing.");
-    const auto key = upper(text::trim(row.substr(1, colon - 1)));
+    const auto key = text::upper(text::trim(row.substr(1, colon - 1)));
     const std::string value(text::trim(row.substr(colon + 1)));
     if (key.empty()) return note_deviation("header_without_key", "A header is #KEY:VALUE; this line counts for nothing.");
     if (value.empty()) return;
@@ -139,7 +134,7 @@ result<void> reader::headers_done() {
         if (*gap < 0) out_.deviations.push_back({0, "negative_gap", "#GAP has a sign, which the format forbids; it is kept."});
         out_.gap_ms = *gap;
     }
-    const auto relative = upper(out_.header("RELATIVE"));
+    const auto relative = text::upper(out_.header("RELATIVE"));
     relative_ = relative == "YES" || relative == "TRUE" || relative == "1";
     if (relative_ && !legacy_) return invalid("#RELATIVE", "does not belong into a file with a version.");
     for (const char* key : {"AUDIO", "MP3", "VOCALS", "INSTRUMENTAL", "VOCALSAUDIO", "INSTRUMENTALAUDIO", "COVER", "BACKGROUND", "VIDEO"})
@@ -263,7 +258,7 @@ result<void> reader::finish() {
         for (const auto& n : l.notes) last = std::max(last, n.start + n.length);
     if (out_.sample_of(last) > song_ms_max * samples_per_ms) return invalid("file", "the notes go on for more than half an hour.");
     if (out_.lines.empty()) return invalid("file", "has no notes.");
-    if (out_.lines.size() > lines_max) return at_line(number_, "more than 5000 lines.");
+    if (out_.lines.size() > song_lines_max) return at_line(number_, "more than 5000 lines.");
     return result<void>{};
 }
 
@@ -285,7 +280,7 @@ result<void> reader::read(std::string_view text) {
         if (!in_body_) OVATION_CHECK(headers_done());
         if (row.front() == 'E' && text::trim(row).size() == 1) ended = true;
         else OVATION_CHECK(body(row));
-        if (out_.lines.size() > lines_max) return at_line(number_, "more than 5000 lines.");
+        if (out_.lines.size() > song_lines_max) return at_line(number_, "more than 5000 lines.");
     }
     if (!in_body_) OVATION_CHECK(headers_done());
     if (lf && cr) out_.deviations.push_back({0, "line_ends_mixed", "Lines end in more than one way."});
@@ -355,7 +350,7 @@ std::vector<v1::LyricLine> ultrastar_song::lyrics() const {
 }
 
 result<ultrastar_song> read_ultrastar(std::string_view bytes, const read_options& options) {
-    if (bytes.size() < file_bytes_min || bytes.size() > file_bytes_max) return invalid("file", "a song has 10 bytes to 100 kB.");
+    if (bytes.size() < song_bytes_min || bytes.size() > song_bytes_max) return invalid("file", "a song has 10 bytes to 100 kB.");
     auto decoded_text = decode_song_text(bytes, options.encoding);
     if (!decoded_text) return decoded_text.error();
     const auto& text = *decoded_text;

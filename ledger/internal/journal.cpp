@@ -9,7 +9,6 @@
 
 namespace ovation::ledger {
 namespace {
-constexpr std::int64_t postgres_epoch_us = 946'684'800'000'000;
 
 // A binary COPY, read field by field. A text that is not whole ends it.
 class copy_reader {

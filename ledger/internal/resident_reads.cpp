@@ -8,7 +8,6 @@
 
 namespace ovation::ledger {
 namespace {
-constexpr auto limit = std::chrono::seconds(30);
 
 // The columns id, floored, whole_coins, amount, version, spent, spent_day.
 account account_of(const pg::rows& r, int i, int id, int flags) {
@@ -61,14 +60,14 @@ awaitable<result<resident_writer::known>> resident_writer::look_up(pg::connectio
     for (const auto& l : std::vector(leaves_)) {
         const auto at = asked.find(l.get());
         if (at == asked.end()) continue;
-        OVATION_CO_TRY(const auto r, co_await db.query(l->known, pg::params().add_raw(std::move(at->second) + "}"), limit));
+        OVATION_CO_TRY(const auto r, co_await db.query(l->known, pg::params().add_raw(std::move(at->second) + "}"), statement_patience));
         for (int i = 0; i < r.size(); ++i)
             out.gifts.emplace(uuid::parse(r.text(i, 0)).value_or(uuid()), known_gift{r.number(i, 1), r.number(i, 2), r.number(i, 3), r.number(i, 4), r.number(i, 5), r.number(i, 6)});
     }
     if (!users.empty()) OVATION_CO_CHECK(co_await load_wallets(db, users));
     if (!routes.empty()) OVATION_CO_CHECK(co_await load_routes(db, routes));
     if (!entry_keys.empty()) {
-        OVATION_CO_TRY(const auto r, co_await db.query(sql::known_entries, pg::params().add_text_array(entry_keys), limit));
+        OVATION_CO_TRY(const auto r, co_await db.query(sql::known_entries, pg::params().add_text_array(entry_keys), statement_patience));
         for (int i = 0; i < r.size(); ++i) {
             auto& e = out.entries[r.string(i, 0)];
             e.seq = r.number(i, 1);
@@ -84,7 +83,7 @@ awaitable<result<resident_writer::known>> resident_writer::look_up(pg::connectio
 }
 
 awaitable<result<void>> resident_writer::load_wallets(pg::connection& db, const std::unordered_set<std::int64_t>& users) {
-    OVATION_CO_TRY(const auto r, co_await db.query(sql::load_wallets, pg::params().add_raw(numbers(users, [](auto u) { return u; })), limit));
+    OVATION_CO_TRY(const auto r, co_await db.query(sql::load_wallets, pg::params().add_raw(numbers(users, [](auto u) { return u; })), statement_patience));
     for (int i = 0; i < r.size(); ++i) {
         purse p;
         p.user = r.number(i, 0);
@@ -105,7 +104,7 @@ awaitable<result<void>> resident_writer::load_wallets(pg::connection& db, const 
     co_return result<void>{};
 }
 awaitable<result<void>> resident_writer::load_routes(pg::connection& db, const std::unordered_set<std::int64_t>& routes) {
-    OVATION_CO_TRY(const auto r, co_await db.query(sql::load_routes, pg::params().add_raw(numbers(routes, [](auto id) { return id; })), limit));
+    OVATION_CO_TRY(const auto r, co_await db.query(sql::load_routes, pg::params().add_raw(numbers(routes, [](auto id) { return id; })), statement_patience));
     for (int i = 0; i + 6 < r.size(); i += 7) {
         route made;
         made.text = route_text_of(r, i);
@@ -117,8 +116,8 @@ awaitable<result<void>> resident_writer::load_routes(pg::connection& db, const s
     co_return result<void>{};
 }
 awaitable<result<void>> resident_writer::read_limits(pg::connection& db) {
-    OVATION_CO_TRY(const auto version, co_await db.query(sql::limits_version, {}, limit));
-    OVATION_CO_TRY(const auto r, co_await db.query(sql::limit_changes, pg::with(limits_), limit));
+    OVATION_CO_TRY(const auto version, co_await db.query(sql::limits_version, {}, statement_patience));
+    OVATION_CO_TRY(const auto r, co_await db.query(sql::limit_changes, pg::with(limits_), statement_patience));
     for (int i = 0; i < r.size(); ++i)
         if (auto* p = books_.purse_of(r.number(i, 0))) {
             p->frozen = r.boolean(i, 1);
@@ -138,7 +137,7 @@ awaitable<result<void>> resident_writer::load_accounts(pg::connection& db, std::
             for (const auto& leg : e->legs) names.push_back(leg.first);
     std::ranges::sort(names);
     names.erase(std::ranges::unique(names).begin(), names.end());
-    OVATION_CO_TRY(const auto r, co_await db.query(sql::load_accounts, pg::params().add_text_array(names), limit));
+    OVATION_CO_TRY(const auto r, co_await db.query(sql::load_accounts, pg::params().add_text_array(names), statement_patience));
     std::unordered_map<std::string, account*> found;
     for (int i = 0; i < r.size(); ++i) found[r.string(i, 0)] = &books_.put_account(account_of(r, i, 1, 2));
     for (std::size_t i = 0; i < batch.size(); ++i) {
@@ -160,7 +159,7 @@ awaitable<result<void>> resident_writer::load_accounts(pg::connection& db, std::
             std::vector<std::string> from;
             for (const auto& [name, amount] : e->legs)
                 if (amount < 0) from.push_back(name);
-            OVATION_CO_TRY(const auto day, co_await db.query(sql::hold_day, pg::params().add_text_array(from), limit));
+            OVATION_CO_TRY(const auto day, co_await db.query(sql::hold_day, pg::params().add_text_array(from), statement_patience));
             if (!day.null(0, 0)) facts.hold_day = day.number(0, 0);
         }
     }
@@ -173,7 +172,7 @@ awaitable<result<void>> resident_writer::open_missing(pg::connection& db, std::s
     std::vector<std::string> missing;
     for (std::size_t k = 0; k < e.legs.size(); ++k)
         if (!what.facts[i].accounts[k]) missing.push_back(e.legs[k].first);
-    OVATION_CO_CHECK(co_await db.query(sql::open_accounts, pg::params().add_text_array(missing), limit));
+    OVATION_CO_CHECK(co_await db.query(sql::open_accounts, pg::params().add_text_array(missing), statement_patience));
     co_return co_await load_accounts(db, batch, what);
 }
 

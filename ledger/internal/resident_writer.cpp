@@ -10,7 +10,6 @@
 
 namespace ovation::ledger {
 namespace {
-constexpr auto limit = std::chrono::seconds(30);
 constexpr std::int64_t day_ms = 86'400'000;
 constexpr std::size_t rows_together = 32;
 constexpr std::size_t rows_when_idle = 1'000;
@@ -26,13 +25,13 @@ awaitable<result<void>> resident_writer::begin(pg::connection& db, std::int64_t 
     saving_ = false;
     ++generation_;
     epoch_ = epoch;
-    OVATION_CO_CHECK(co_await db.query(sql::catch_up, pg::with(epoch), limit));
+    OVATION_CO_CHECK(co_await db.query(sql::catch_up, pg::with(epoch), statement_patience));
     leaves_.clear();
     tend_soon_ = true;
     OVATION_CO_CHECK(co_await read_clock(db));
-    OVATION_CO_TRY(const auto version, co_await db.query(sql::limits_version, {}, limit));
+    OVATION_CO_TRY(const auto version, co_await db.query(sql::limits_version, {}, statement_patience));
     limits_ = version.number(0, 0);
-    OVATION_CO_TRY(const auto state, co_await db.query(sql::tree_state, {}, limit));
+    OVATION_CO_TRY(const auto state, co_await db.query(sql::tree_state, {}, statement_patience));
     seq_ = saved_up_to_ = checkpoint_seq_ = state.number(0, 1);
     OVATION_CO_CHECK(co_await read_leaves(db));
     auto tree = merkle_tree::from(state.number(0, 2), pg::bytes_of(state.text(0, 3)));
@@ -57,7 +56,7 @@ awaitable<result<void>> resident_writer::begin(pg::connection& db, std::int64_t 
 }
 
 awaitable<result<void>> resident_writer::read_clock(pg::connection& db) {
-    OVATION_CO_TRY(const auto r, co_await db.query(sql::day_and_time, {}, limit));
+    OVATION_CO_TRY(const auto r, co_await db.query(sql::day_and_time, {}, statement_patience));
     ahead_us_ = r.number(0, 0) - steady_us();
     day_ = r.number(0, 1);
     day_ends_us_ = r.number(0, 2);
@@ -72,7 +71,7 @@ std::int64_t resident_writer::time_us() {
 }
 
 awaitable<result<void>> resident_writer::read_leaves(pg::connection& db) {
-    OVATION_CO_TRY(const auto r, co_await db.query(sql::leaves, {}, limit));
+    OVATION_CO_TRY(const auto r, co_await db.query(sql::leaves, {}, statement_patience));
     kept_from_ms_ = clock_.now_ms() - 9 * day_ms;
     std::vector<std::shared_ptr<leaf>> out;
     for (int i = 0; i < r.size(); ++i) {
@@ -106,7 +105,7 @@ awaitable<result<void>> resident_writer::read_leaves(pg::connection& db) {
 awaitable<result<void>> resident_writer::tend(pg::connection& db) {
     tend_soon_ = false;
     const auto mine = generation_;
-    OVATION_CO_CHECK(co_await db.query(sql::tend_leaves, {}, limit));
+    OVATION_CO_CHECK(co_await db.query(sql::tend_leaves, {}, statement_patience));
     if (mine != generation_) co_return result<void>{};
     OVATION_CO_CHECK(co_await read_leaves(db));
     // The newest first: there most keys are found.
@@ -234,7 +233,7 @@ void resident_writer::open() {
 awaitable<result<outcomes>> resident_writer::judge(pg::connection& reader, std::span<const command* const> commands) {
     if (!open_ && (clock_.steady_ms() - clock_read_ms_ > 60'000 || time_us() >= day_ends_us_)) OVATION_CO_CHECK(co_await read_clock(reader));
     if (leaves_.empty() || leaves_.back()->end <= next_seq() + static_cast<std::int64_t>(commands.size()) + 1) {
-        OVATION_CO_CHECK(co_await reader.query(sql::tend_leaves, {}, limit));
+        OVATION_CO_CHECK(co_await reader.query(sql::tend_leaves, {}, statement_patience));
         OVATION_CO_CHECK(co_await read_leaves(reader));
     }
     open();
@@ -297,7 +296,7 @@ awaitable<result<void>> resident_writer::save(pg::connection& saver) {
     if (!has_rows()) co_return result<void>{};  // begun anew meanwhile
     const auto mine = generation_;
     saving_ = true;
-    auto done = co_await saver.copy_in(pg::inlined(save_request(epoch_, behind_)), {}, limit);
+    auto done = co_await saver.copy_in(pg::inlined(save_request(epoch_, behind_)), {}, statement_patience);
     if (mine != generation_) co_return result<void>{};
     saving_ = false;
     if (!done) co_return done;
@@ -323,14 +322,14 @@ awaitable<result<void>> resident_writer::commit(pg::connection& db) {
         text += fmt::format("copy ledger.{} ({}) from stdin (format binary);", one_leaf ? into->name : "gift", gift_columns);
         for (const auto& r : requests_after()) text += pg::inlined(r) + ";";
         copy_end(sealed_->copied);
-        OVATION_CO_CHECK(co_await db.copy_in(std::move(text), p.copied, limit));
+        OVATION_CO_CHECK(co_await db.copy_in(std::move(text), p.copied, statement_patience));
     } else {
         if (!p.gifts.empty()) {
             requests.push_back({&into->insert, pg::with(p.at_us)});
             requests.back().values.append(arrays_of(p.gifts));
         }
         for (auto& r : requests_after()) requests.push_back(std::move(r));
-        OVATION_CO_CHECK(co_await db.run(std::move(requests), limit));
+        OVATION_CO_CHECK(co_await db.run(std::move(requests), statement_patience));
     }
     tree_ = sealed_tree_;
     if (frontier) frontier_seq_ = last;
@@ -413,7 +412,7 @@ awaitable<result<outcomes>> resident_writer::post_by_sets(pg::connection& db, st
         gifts.push_back(true);
     }
     requests.push_back({&sql::all_saved, pg::with(epoch_)});
-    OVATION_CO_TRY(const auto answered, co_await db.run(std::move(requests), limit));
+    OVATION_CO_TRY(const auto answered, co_await db.run(std::move(requests), statement_patience));
     outcomes out;
     for (std::size_t r = 0; r < gifts.size(); ++r) {
         const auto& table = answered[r + 1];

@@ -17,6 +17,8 @@
 
 namespace ovation::ledger {
 
+inline constexpr auto statement_patience = std::chrono::seconds(30);  // for one statement of the writer
+
 class resident_writer {
 public:
     resident_writer(const clock_source& clock, writer_options options) : clock_(clock), options_(options), books_(options.wallets_max) {}

@@ -11,7 +11,6 @@
 namespace ovation::ledger {
 namespace {
 constexpr char leaf_version = 1;
-constexpr std::int64_t postgres_epoch_us = 946'684'800'000'000;  // 2000-01-01
 
 template <class Number>
 void big_endian(std::string& out, Number v) {

@@ -10,6 +10,7 @@
 
 namespace ovation::ledger {
 
+inline constexpr std::int64_t postgres_epoch_us = 946'684'800'000'000;  // 2000-01-01
 using leaf_salt = std::array<std::uint8_t, 16>;
 
 struct gift_row {
