@@ -1,5 +1,6 @@
 #include "payments/alipay.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 
@@ -118,34 +119,62 @@ result<std::string> alipay::signed_form(std::string_view method, std::string biz
 awaitable<result<std::optional<payment_begun>>> alipay::begin(payment_order order, std::int64_t now_ms) const {
     if (options_.private_key.empty()) co_return std::nullopt;
     const auto number = std::to_string(order.id);
-    const boost::json::object content{{"out_trade_no", number}, {"product_code", "FAST_INSTANT_TRADE_PAY"}, {"total_amount", fmt::format("{}.{:02}", order.amount_minor / 100, order.amount_minor % 100)}, {"subject", "Coins"}};
+    const boost::json::object content{{"out_trade_no", number}, {"product_code", "FAST_INSTANT_TRADE_PAY"}, {"total_amount", decimal_of(order.amount_minor)}, {"subject", "Coins"}};
     OVATION_CO_TRY(const auto form, signed_form("alipay.trade.page.pay", boost::json::serialize(content), now_ms));
     co_return payment_begun{number, options_.server.url + "?" + form};
 }
 
-awaitable<result<std::optional<payment_standing>>> alipay::ask(payment_order order, std::int64_t now_ms) const {
-    if (options_.private_key.empty()) co_return std::nullopt;
-    const boost::json::object content{{"out_trade_no", std::to_string(order.id)}};
-    OVATION_CO_TRY(auto form, signed_form("alipay.trade.query", boost::json::serialize(content), now_ms));
+// An answer that Alipay has signed: its content.
+awaitable<result<boost::json::value>> alipay::call(std::string method, boost::json::object content, std::int64_t now_ms) const {
+    OVATION_CO_TRY(auto form, signed_form(method, boost::json::serialize(content), now_ms));
     const auto slash = options_.server.url.find('/', options_.server.url.find("//") + 2);
-    http_call call{"POST", slash == std::string::npos ? "/" : options_.server.url.substr(slash), {{"Content-Type", "application/x-www-form-urlencoded"}}, std::move(form)};
-    OVATION_CO_TRY(const auto reply, co_await fetch(options_.server, std::move(call), provider_answers_within));
-    const auto raw = raw_member(reply.body, "alipay_trade_query_response");
+    http_call what{"POST", slash == std::string::npos ? "/" : options_.server.url.substr(slash), {{"Content-Type", "application/x-www-form-urlencoded"}}, std::move(form)};
+    OVATION_CO_TRY(const auto reply, co_await fetch(options_.server, std::move(what), provider_answers_within));
+    std::ranges::replace(method, '.', '_');
+    const auto raw = raw_member(reply.body, method + "_response");
     const auto signature = crypto::from_base64(text_at(parse_or_null(reply.body), {"sign"}));
     if (reply.status != 200 || raw.empty() || !signature || !crypto::rsa_sha256_verify(options_.public_key, raw, *signature)) co_return provider_refused(reply, "the answer is not signed by Alipay");
-    const auto answer = parse_or_null(raw);
+    co_return parse_or_null(raw);
+}
+namespace {
+bool accepted(const boost::json::value& answer) { return text_at(answer, {"code"}) == "10000"; }
+// Of a question that was refused.
+fault not_taken(const boost::json::value& answer) { return provider_refused({200, {}, {}}, text_at(answer, {"sub_code"}) + " " + text_at(answer, {"sub_msg"})); }
+}  // namespace
+
+awaitable<result<std::optional<payment_standing>>> alipay::ask(payment_order order, std::int64_t now_ms) const {
+    if (options_.private_key.empty()) co_return std::nullopt;
+    OVATION_CO_TRY(const auto answer, co_await call("alipay.trade.query", {{"out_trade_no", std::to_string(order.id)}}, now_ms));
     payment_standing out;
-    if (text_at(answer, {"code"}) != "10000") {
-        if (text_at(answer, {"sub_code"}) != "ACQ.TRADE_NOT_EXIST") co_return provider_refused(reply, text_at(answer, {"sub_msg"}));
+    if (!accepted(answer)) {
+        if (text_at(answer, {"sub_code"}) != "ACQ.TRADE_NOT_EXIST") co_return not_taken(answer);
         out.now = payment_standing::state::over;  // nobody came to the page
         co_return out;
     }
-    if (text_at(answer, {"out_trade_no"}) != std::to_string(order.id)) co_return provider_refused(reply, "the answer is about another order");
+    if (text_at(answer, {"out_trade_no"}) != std::to_string(order.id)) co_return provider_refused({200, {}, {}}, "the answer is about another order");
     const auto state = text_at(answer, {"trade_status"});
     if (state == "TRADE_SUCCESS" || state == "TRADE_FINISHED") out.now = payment_standing::state::paid;
     else if (state == "TRADE_CLOSED") out.now = payment_standing::state::over;
     out.amount_minor = minor_of(text_at(answer, {"total_amount"})).value_or(0);
     out.currency = "CNY";
+    co_return out;
+}
+
+// The same number again is the same refund; whether the money moved is asked where that answer does not say so.
+awaitable<result<std::optional<refund_standing>>> alipay::refund(refund_order order, std::int64_t now_ms) const {
+    if (options_.private_key.empty()) co_return std::nullopt;
+    const auto trade = std::to_string(order.of.id), number = std::to_string(order.number);
+    OVATION_CO_TRY(const auto begun, co_await call("alipay.trade.refund", {{"out_trade_no", trade}, {"out_request_no", number}, {"refund_amount", decimal_of(order.minor)}}, now_ms));
+    if (!accepted(begun)) {
+        // 40004: the business says no; the others are for now.
+        if (text_at(begun, {"code"}) != "40004" || text_at(begun, {"sub_code"}) == "ACQ.SYSTEM_ERROR") co_return not_taken(begun);
+        co_return refund_standing{refund_standing::state::refused, {}, text_at(begun, {"sub_code"})};
+    }
+    refund_standing out{refund_standing::state::open, number, {}};
+    if (text_at(begun, {"fund_change"}) == "Y") out.now = refund_standing::state::sent;
+    if (out.now == refund_standing::state::sent) co_return out;
+    OVATION_CO_TRY(const auto asked, co_await call("alipay.trade.fastpay.refund.query", {{"out_trade_no", trade}, {"out_request_no", number}}, now_ms));
+    if (accepted(asked) && text_at(asked, {"refund_status"}) == "REFUND_SUCCESS") out.now = refund_standing::state::sent;
     co_return out;
 }
 

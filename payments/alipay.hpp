@@ -1,5 +1,7 @@
 // Alipay: a form, signed with Alipay's RSA key (RSA2) over its sorted fields.
 #pragma once
+#include <boost/json.hpp>
+
 #include "payments/provider.hpp"
 
 namespace ovation::payments {
@@ -17,10 +19,12 @@ public:
     [[nodiscard]] result<notification> read(const delivery& d, std::int64_t now_ms) const override;
     awaitable<result<std::optional<payment_begun>>> begin(payment_order order, std::int64_t now_ms) const override;
     awaitable<result<std::optional<payment_standing>>> ask(payment_order order, std::int64_t now_ms) const override;
+    awaitable<result<std::optional<refund_standing>>> refund(refund_order order, std::int64_t now_ms) const override;
     [[nodiscard]] std::string_view thanks() const override { return "success"; }
 
 private:
     [[nodiscard]] result<std::string> signed_form(std::string_view method, std::string biz_content, std::int64_t now_ms) const;
+    [[nodiscard]] awaitable<result<boost::json::value>> call(std::string method, boost::json::object content, std::int64_t now_ms) const;
     alipay_options options_;
 };
 

@@ -19,8 +19,8 @@ awaitable<void> back_office::run() {
             else unbooked_.set(*left);
             if (i % looked_every == 0 && !stopping_) {
                 told("payouts", co_await payouts_.sweep());
-                told("cases", co_await cases_.sweep());
                 if (top_ups_) told("top_ups", co_await top_ups_->sweep());
+                told("cases", co_await cases_.sweep());  // after what is sent: its figures are of now
             }
         } else {
             i = -1;  // looks at everything as soon as it is the writer

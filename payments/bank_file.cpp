@@ -2,7 +2,9 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include <algorithm>
 #include <map>
+#include <optional>
 #include <pugixml.hpp>
 #include <sstream>
 
@@ -10,7 +12,6 @@
 
 namespace ovation::payments {
 namespace {
-std::string decimal(std::int64_t minor) { return fmt::format("{}.{:02}", minor / 100, minor % 100); }
 void text(pugi::xml_node parent, const char* name, const std::string& value) { parent.append_child(name).text().set(value.c_str()); }
 
 std::string inner(const pugi::xml_node& n, const char* path) { return n.select_node(path).node().text().get(); }
@@ -39,13 +40,13 @@ std::string pain_001(const std::string& message_id, const std::string& made_at, 
     text(head, "MsgId", message_id);
     text(head, "CreDtTm", made_at);
     text(head, "NbOfTxs", std::to_string(payments.size()));
-    text(head, "CtrlSum", decimal(sum));
+    text(head, "CtrlSum", decimal_of(sum));
     text(head.append_child("InitgPty"), "Nm", "Ovation");
     auto batch = initiation.append_child("PmtInf");
     text(batch, "PmtInfId", message_id);
     text(batch, "PmtMtd", "TRF");
     text(batch, "NbOfTxs", std::to_string(payments.size()));
-    text(batch, "CtrlSum", decimal(sum));
+    text(batch, "CtrlSum", decimal_of(sum));
     text(batch, "ReqdExctnDt", day);
     text(batch.append_child("Dbtr"), "Nm", "Ovation");
     for (const auto& p : payments) {
@@ -53,7 +54,7 @@ std::string pain_001(const std::string& message_id, const std::string& made_at, 
         text(one.append_child("PmtId"), "EndToEndId", p.reference);
         auto amount = one.append_child("Amt").append_child("InstdAmt");
         amount.append_attribute("Ccy") = currency.c_str();
-        amount.text().set(decimal(p.minor).c_str());
+        amount.text().set(decimal_of(p.minor).c_str());
         if (!p.bank.empty()) text(one.append_child("CdtrAgt").append_child("FinInstnId").append_child("Othr"), "Id", p.bank);
         text(one.append_child("Cdtr"), "Nm", p.holder);
         text(one.append_child("CdtrAcct").append_child("Id").append_child("Othr"), "Id", p.account);
@@ -64,14 +65,9 @@ std::string pain_001(const std::string& message_id, const std::string& made_at, 
     return out.str();
 }
 
-result<bank_statement> read_camt_053(std::string_view xml) {
-    pugi::xml_document doc;
-    if (const auto read = doc.load_buffer(xml.data(), xml.size()); !read) return invalid("bank_file", fmt::format("is not well-formed XML: {} at byte {}.", read.description(), read.offset));
-    const auto root = doc.child("Document");
-    const auto found = root.child("BkToCstmrStmt");
-    if (!found || !std::string_view(root.attribute("xmlns").value()).starts_with("urn:iso:std:iso:20022:tech:xsd:camt.053.")) return invalid("bank_file", "is not a camt.053 statement.");
-    const auto statement = found.child("Stmt");
-    if (!statement || statement.next_sibling("Stmt")) return invalid("bank_file", "must hold one statement.");
+namespace {
+// `likes`: how often a booking that looks like this one stood before it in the file.
+result<bank_statement> read_statement(const pugi::xml_node& statement, std::map<std::string, int>& likes) {
     bank_statement out;
     out.account = inner(statement, "Acct/Id/IBAN");
     if (out.account.empty()) out.account = inner(statement, "Acct/Id/Othr/Id");
@@ -87,7 +83,6 @@ result<bank_statement> read_camt_053(std::string_view xml) {
         if (code == "CLBD") closed = true, out.closing_minor = *amount;
     }
     if (!opened || !closed) return invalid("bank_file", "needs an opening (OPBD) and a closing (CLBD) balance.");
-    std::map<std::string, int> likes;
     auto running = out.opening_minor;
     for (const auto& entry : statement.children("Ntry")) {
         const auto total = signed_minor(entry);
@@ -122,6 +117,32 @@ result<bank_statement> read_camt_053(std::string_view xml) {
     }
     if (running != out.closing_minor) return invalid("bank_file", fmt::format("its bookings lead to {}, its closing balance says {} (minor units).", running, out.closing_minor));
     return out;
+}
+}  // namespace
+
+result<bank_statement> read_camt_053(std::string_view xml) {
+    pugi::xml_document doc;
+    if (const auto read = doc.load_buffer(xml.data(), xml.size()); !read) return invalid("bank_file", fmt::format("is not well-formed XML: {} at byte {}.", read.description(), read.offset));
+    const auto root = doc.child("Document");
+    const auto found = root.child("BkToCstmrStmt");
+    if (!found || !std::string_view(root.attribute("xmlns").value()).starts_with("urn:iso:std:iso:20022:tech:xsd:camt.053.")) return invalid("bank_file", "is not a camt.053 statement.");
+    std::map<std::string, int> likes;
+    std::optional<bank_statement> out;
+    for (const auto& one : found.children("Stmt")) {
+        OVATION_CHECK_VALUE(next, read_statement(one, likes));
+        if (!out) {
+            out = std::move(next);
+            continue;
+        }
+        // A bank may give a statement for each day: then they follow each other, of one account.
+        if (next.account != out->account || next.currency != out->currency) return invalid("bank_file", fmt::format("holds statements of {} and of {}.", out->account, next.account));
+        if (next.opening_minor != out->closing_minor) return invalid("bank_file", fmt::format("a statement closes with {}, the next opens with {} (minor units).", out->closing_minor, next.opening_minor));
+        out->closing_minor = next.closing_minor;
+        out->to = std::move(next.to);
+        std::ranges::move(next.bookings, std::back_inserter(out->bookings));
+    }
+    if (!out) return invalid("bank_file", "holds no statement.");
+    return *std::move(out);
 }
 
 }  // namespace ovation::payments

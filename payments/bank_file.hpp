@@ -30,7 +30,8 @@ struct bank_statement {
     std::string from, to;      // days
     std::vector<bank_booking> bookings;
 };
-// Refused: another document, an amount with more than two decimals, bookings that do not lead from the opening balance to the closing one.
+// Several statements in one file are one, when each goes on where the one before it ended. Refused: another document, another
+// account, an amount with more than two decimals, bookings that do not lead from the opening balance to the closing one.
 result<bank_statement> read_camt_053(std::string_view xml);
 
 }  // namespace ovation::payments

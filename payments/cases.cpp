@@ -60,7 +60,8 @@ result<void> check_text(std::string_view text, std::string_view field, std::size
 cases::cases(cores& all, core& home, steps& books, metrics& registry)
     : all_(all), home_(home), books_(books), open_cases_(registry.make_gauge("ovation_cases_open", "Cases that are not decided.")),
       overdue_(registry.make_gauge("ovation_cases_overdue", "Of them, those whose deadline has passed.")),
-      worst_rate_(registry.make_gauge("ovation_dispute_rate_bp", "Chargebacks of 100 top-ups of the last 30 days, in basis points, of the provider that has the most.")) {}
+      worst_rate_(registry.make_gauge("ovation_dispute_rate_bp", "Chargebacks of 100 top-ups of the last 30 days, in basis points, of the provider that has the most.")),
+      refunds_open_(registry.make_gauge("ovation_refunds_open", "Money that the books gave back and that has not been sent.")) {}
 
 void cases::register_with(rpc_table& table, access_gate& gate) {
     const std::string prefix = "/ovation.v1.CaseService/";
@@ -363,6 +364,7 @@ awaitable<result<void>> cases::sweep() {
     OVATION_CO_TRY(auto rates, co_await home_.db.query(sql::case_rates, {}));
     open_cases_.set(counts.number(0, 0));
     overdue_.set(counts.number(0, 1));
+    refunds_open_.set(counts.number(0, 3));
     std::int64_t worst = 0, alarm = 0;
     for (int i = 0; i < rates.size(); ++i) {
         worst = std::max(worst, rates.number(i, 3));

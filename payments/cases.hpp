@@ -50,6 +50,7 @@ private:
     gauge& open_cases_;
     gauge& overdue_;
     gauge& worst_rate_;
+    gauge& refunds_open_;
     std::int64_t told_overdue_ = 0, told_rate_ = 0;
 };
 

@@ -8,6 +8,7 @@
 #include "base/uuid.hpp"
 #include "payments/bank_file.hpp"
 #include "payments/internal/enum_text.hpp"
+#include "payments/provider.hpp"
 #include "payments/sql.hpp"
 
 namespace ovation::payments {
@@ -15,9 +16,7 @@ namespace {
 constexpr std::string_view payout_state_prefix = "PAYOUT_STATE_";
 constexpr int shown_max = 50;
 
-
 v1::PayoutState state_of(std::string_view text) { return enum_of<v1::PayoutState>(text, payout_state_prefix); }
-std::string yuan(std::int64_t minor) { return fmt::format("{}.{:02}", minor / 100, minor % 100); }
 
 v1::TaxSum tax_of(const pg::rows& r, int i, int scheme, int first, int terms) {
     v1::TaxSum t;
@@ -192,8 +191,8 @@ awaitable<result<v1::Payout>> payouts::request(granted who, v1::RequestPayoutReq
     if (problem == "no_payee") co_return precondition("no_payee", "Nobody knows yet whom to pay. Say first which account the money goes to.");
     if (problem == "key_reused") co_return precondition("key_reused", "This key belongs to another payout. Make a new key.");
     if (problem == "once_a_day") co_return precondition("once_a_day", "A payout can be asked for once a day. The next one tomorrow.");
-    if (problem == "not_available") co_return precondition("not_available", fmt::format("{} CNY are available now. The rest is younger than it must be, held, or already asked for.", yuan(r.number(0, 2))));
-    if (problem == "below_threshold") co_return precondition("below_threshold", fmt::format("A payout begins at {} CNY.", yuan(r.number(0, 2))));
+    if (problem == "not_available") co_return precondition("not_available", fmt::format("{} CNY are available now. The rest is younger than it must be, held, or already asked for.", decimal_of(r.number(0, 2))));
+    if (problem == "below_threshold") co_return precondition("below_threshold", fmt::format("A payout begins at {} CNY.", decimal_of(r.number(0, 2))));
     const auto id = r.number(0, 0);
     OVATION_CO_CHECK(co_await advance(id));
     co_return co_await one(id, false);

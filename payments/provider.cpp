@@ -27,10 +27,18 @@ std::optional<std::int64_t> minor_of(std::string_view t) {
     return out;
 }
 
+std::string decimal_of(std::int64_t minor) { return fmt::format("{}.{:02}", minor / 100, minor % 100); }
+
 fault provider_refused(const http_reply& reply, std::string_view why) {
     auto f = unavailable("provider_refused", "The provider did not take this payment. Nothing was charged; try again, or pay in another way.");
     f.inside = fmt::format("status {}: {}", reply.status, why.empty() ? std::string_view(reply.body).substr(0, 300) : why);
     return f;
+}
+
+result<std::optional<refund_standing>> refund_refused(const http_reply& reply, std::string_view why) {
+    constexpr int conflict = 409, too_many = 429;
+    if (reply.status < 400 || reply.status >= 500 || reply.status == conflict || reply.status == too_many) return provider_refused(reply, why);
+    return refund_standing{refund_standing::state::refused, {}, fmt::format("status {}: {}", reply.status, why)};
 }
 
 std::int64_t order_of(std::string_view text) {

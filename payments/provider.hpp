@@ -41,9 +41,22 @@ struct payment_standing {
     std::int64_t amount_minor = 0;     // of what is paid
     std::string currency;
 };
+// Money back for an order that was paid. `number`: ours for it, so that the same question is the same refund.
+struct refund_order {
+    payment_order of;
+    std::int64_t number = 0, minor = 0;
+    std::string reference;             // the provider's name for it; empty: none yet
+};
+struct refund_standing {
+    enum class state { open, sent, refused };
+    state now = state::open;
+    std::string reference, why;
+};
 inline constexpr auto provider_answers_within = std::chrono::seconds(8);
 // What a provider answered that is no answer to our question.
 fault provider_refused(const http_reply& reply, std::string_view why);
+// The answer to a refund that is not what it should be: refused for good, or (busy, a fault of theirs) a fault.
+result<std::optional<refund_standing>> refund_refused(const http_reply& reply, std::string_view why);
 
 class provider {
 public:
@@ -51,6 +64,8 @@ public:
     virtual awaitable<result<std::optional<payment_begun>>> begin(payment_order, std::int64_t) const { co_return std::nullopt; }
     // How it stands there. Nothing: this provider cannot be asked.
     virtual awaitable<result<std::optional<payment_standing>>> ask(payment_order, std::int64_t) const { co_return std::nullopt; }
+    // Sends it, or says how it stands. Nothing: it goes back by hand. A fault: not known, to be asked again.
+    virtual awaitable<result<std::optional<refund_standing>>> refund(refund_order, std::int64_t) const { co_return std::nullopt; }
 
     virtual ~provider() = default;
     // Signature and age first, over the raw bytes; then the content.
@@ -66,5 +81,6 @@ result<void> check_age(std::string_view unix_seconds, std::int64_t now_ms, std::
 std::int64_t order_of(std::string_view text);
 // "12.34" or "12" of a currency with two decimals: 1234. No sign, no exponent, no third digit.
 std::optional<std::int64_t> minor_of(std::string_view decimal);
+std::string decimal_of(std::int64_t minor);  // and back; not below 0
 
 }  // namespace ovation::payments

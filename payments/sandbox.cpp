@@ -54,4 +54,8 @@ result<notification> read(std::string_view key, const signed_headers& headers, s
     return out;
 }
 
+awaitable<result<std::optional<refund_standing>>> way_to_pay::refund(refund_order order, std::int64_t) const {
+    co_return refund_standing{refund_standing::state::sent, fmt::format("sandbox-refund-{}", order.number), {}};
+}
+
 }  // namespace ovation::payments::sandbox

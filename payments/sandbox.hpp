@@ -29,6 +29,7 @@ public:
     [[nodiscard]] result<notification> read(const delivery& d, std::int64_t now_ms) const override {
         return sandbox::read(key_, {std::string(d.header("webhook-id")), std::string(d.header("webhook-timestamp")), std::string(d.header("webhook-signature"))}, d.body, now_ms);
     }
+    awaitable<result<std::optional<refund_standing>>> refund(refund_order order, std::int64_t now_ms) const override;
 
 private:
     std::string key_;

@@ -46,6 +46,8 @@ void service::register_with(rpc_table& table, access_gate& gate) {
     bind_rpc(table, prefix + "ListBonus", *this, &service::list_bonus);
     bind_rpc(table, prefix + "ImportBankFile", *this, &service::import_bank_file);
     bind_rpc(table, prefix + "ImportSettlement", *this, &service::import_settlement);
+    bind_rpc(table, prefix + "ListRefunds", *this, &service::list_refunds);
+    bind_rpc(table, prefix + "SettleRefund", *this, &service::settle_refund);
     bind_rpc(table, prefix + "PaySandboxOrder", *this, &service::pay_sandbox);
     gate.resolve(v1::RELATION_OWN, "order_id", access_gate::by_row(p_.all, sql::is_order_owner));
 }
@@ -175,6 +177,7 @@ awaitable<result<void>> service::sweep() {
     OVATION_CO_TRY(auto open, co_await p_.all.db().query(sql::orders_to_ask, pg::with(limits::top_up_asked_every_s)));
     for (int i = 0; i < open.size(); ++i)
         if (auto asked = co_await ask_after(open.number(i, 0)); !asked) log::warn("payments", "not_asked", "order={} err={}", open.number(i, 0), log::quoted(asked.error().in_full()));
+    OVATION_CO_CHECK(co_await send_refunds());
     co_return result<void>{};
 }
 

@@ -38,8 +38,11 @@ public:
     awaitable<result<v1::ImportBankFileResponse>> import_bank_file(granted who, v1::ImportBankFileRequest request);
     awaitable<result<v1::ImportSettlementResponse>> import_settlement(granted who, v1::ImportSettlementRequest request);
 
+    awaitable<result<v1::ListRefundsResponse>> list_refunds(granted who, v1::ListRefundsRequest request);
+    awaitable<result<v1::Refund>> settle_refund(granted who, v1::SettleRefundRequest request);
+
     // At the writer: asks the providers after orders that nobody has told us about, and nothing is given up before that; bonus coins whose
-    // time is over go back.
+    // time is over go back; refunds are sent.
     awaitable<result<void>> sweep();
 
     // The provider's notification as it came; what the provider then wants to hear: it may be forgotten there.
@@ -51,6 +54,8 @@ private:
     awaitable<result<void>> credit(std::string name, notification n);
     // Asks the order's provider, and books or ends it by the answer.
     awaitable<result<void>> ask_after(std::int64_t order);
+    awaitable<result<void>> send_refund(std::int64_t id);
+    awaitable<result<void>> send_refunds();
     service_parts p_;
     std::unique_ptr<provider> sandbox_;
     rate_limiter<user_id> orders_;

@@ -48,19 +48,25 @@ result<notification> stripe::read(const delivery& d, std::int64_t now_ms) const 
     return out;
 }
 
+// With a key, what is asked twice is done once. (By value: they live as long as the coroutine.)
+awaitable<result<http_reply>> stripe::call(std::string method, std::string target, std::string key, form fields) const {
+    http_call out{std::move(method), std::move(target), {{"Authorization", "Bearer " + api_.key}}, {}};
+    if (!key.empty()) out.headers.emplace_back("Idempotency-Key", std::move(key));
+    if (!fields.empty()) out.headers.emplace_back("Content-Type", "application/x-www-form-urlencoded");
+    for (const auto& [name, value] : fields) out.body += (out.body.empty() ? "" : "&") + url_encoded(name) + "=" + url_encoded(value);
+    co_return co_await fetch(api_.server, std::move(out), provider_answers_within);
+}
+
 awaitable<result<std::optional<payment_begun>>> stripe::begin(payment_order order, std::int64_t) const {
     if (api_.key.empty()) co_return std::nullopt;
     auto currency = order.currency;
     std::ranges::transform(currency, currency.begin(), [](char c) { return static_cast<char>(std::tolower(static_cast<unsigned char>(c))); });
     const auto number = std::to_string(order.id);
-    const std::vector<std::pair<std::string, std::string>> fields{
+    const form fields{
         {"mode", "payment"}, {"client_reference_id", number}, {"payment_intent_data[metadata][order]", number}, {"line_items[0][quantity]", "1"},
         {"line_items[0][price_data][currency]", currency}, {"line_items[0][price_data][unit_amount]", std::to_string(order.amount_minor)},
         {"line_items[0][price_data][product_data][name]", "Coins"}, {"success_url", api_.return_url}, {"cancel_url", api_.return_url}};
-    std::string body;
-    for (const auto& [name, value] : fields) body += (body.empty() ? "" : "&") + url_encoded(name) + "=" + url_encoded(value);
-    http_call call{"POST", "/v1/checkout/sessions", {{"Authorization", "Bearer " + api_.key}, {"Idempotency-Key", "ovation-order-" + number}, {"Content-Type", "application/x-www-form-urlencoded"}}, std::move(body)};
-    OVATION_CO_TRY(const auto reply, co_await fetch(api_.server, std::move(call), provider_answers_within));
+    OVATION_CO_TRY(const auto reply, co_await call("POST", "/v1/checkout/sessions", "ovation-order-" + number, fields));
     const auto session = parse_or_null(reply.body);
     payment_begun out{text_at(session, {"id"}), text_at(session, {"url"})};
     if (reply.status != 200 || out.reference.empty() || out.pay_url.empty()) co_return provider_refused(reply, text_at(session, {"error", "message"}));
@@ -69,8 +75,7 @@ awaitable<result<std::optional<payment_begun>>> stripe::begin(payment_order orde
 
 awaitable<result<std::optional<payment_standing>>> stripe::ask(payment_order order, std::int64_t) const {
     if (api_.key.empty() || order.reference.empty()) co_return std::nullopt;
-    http_call call{"GET", "/v1/checkout/sessions/" + url_encoded(order.reference), {{"Authorization", "Bearer " + api_.key}}, {}};
-    OVATION_CO_TRY(const auto reply, co_await fetch(api_.server, std::move(call), provider_answers_within));
+    OVATION_CO_TRY(const auto reply, co_await call("GET", "/v1/checkout/sessions/" + url_encoded(order.reference)));
     const auto session = parse_or_null(reply.body);
     if (reply.status != 200 || text_at(session, {"client_reference_id"}) != std::to_string(order.id)) co_return provider_refused(reply, text_at(session, {"error", "message"}));
     payment_standing out;
@@ -79,6 +84,28 @@ awaitable<result<std::optional<payment_standing>>> stripe::ask(payment_order ord
     out.amount_minor = number_at(session, {"amount_total"}).value_or(0);
     out.currency = text_at(session, {"currency"});
     std::ranges::transform(out.currency, out.currency.begin(), [](char c) { return static_cast<char>(std::toupper(static_cast<unsigned char>(c))); });
+    co_return out;
+}
+
+// Of the payment that the order's session has led to.
+awaitable<result<std::optional<refund_standing>>> stripe::refund(refund_order order, std::int64_t) const {
+    if (api_.key.empty() || order.of.reference.empty()) co_return std::nullopt;
+    std::optional<http_reply> reply;
+    if (order.reference.empty()) {
+        OVATION_CO_TRY(const auto session, co_await call("GET", "/v1/checkout/sessions/" + url_encoded(order.of.reference)));
+        const auto payment = text_at(parse_or_null(session.body), {"payment_intent"});
+        if (session.status != 200 || payment.empty()) co_return refund_refused(session, text_at(parse_or_null(session.body), {"error", "message"}));
+        const auto number = std::to_string(order.number);
+        OVATION_CO_TRY(reply, co_await call("POST", "/v1/refunds", "ovation-refund-" + number, {{"payment_intent", payment}, {"amount", std::to_string(order.minor)}, {"metadata[refund]", number}}));
+    } else {
+        OVATION_CO_TRY(reply, co_await call("GET", "/v1/refunds/" + url_encoded(order.reference)));
+    }
+    const auto answer = parse_or_null(reply->body);
+    refund_standing out{refund_standing::state::open, text_at(answer, {"id"}), text_at(answer, {"failure_reason"})};
+    if (reply->status != 200 || out.reference.empty()) co_return refund_refused(*reply, text_at(answer, {"error", "message"}));
+    const auto status = text_at(answer, {"status"});
+    if (status == "succeeded") out.now = refund_standing::state::sent;
+    else if (status == "failed" || status == "canceled") out.now = refund_standing::state::refused;
     co_return out;
 }
 

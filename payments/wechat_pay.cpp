@@ -87,4 +87,19 @@ awaitable<result<std::optional<payment_standing>>> wechat_pay::ask(payment_order
     co_return out;
 }
 
+// The same number again is the same refund, and says how it stands.
+awaitable<result<std::optional<refund_standing>>> wechat_pay::refund(refund_order order, std::int64_t now_ms) const {
+    if (options_.private_key.empty()) co_return std::nullopt;
+    const boost::json::object body{{"out_trade_no", number_of(order.of.id)}, {"out_refund_no", number_of(order.number)},
+                                   {"amount", {{"refund", order.minor}, {"total", order.of.amount_minor}, {"currency", order.of.currency}}}};
+    OVATION_CO_TRY(const auto reply, co_await call({"POST", "/v3/refund/domestic/refunds", {}, boost::json::serialize(body)}, now_ms));
+    const auto answer = parse_or_null(reply.body);
+    if (reply.status != 200 || order_of(text_at(answer, {"out_refund_no"})) != order.number) co_return refund_refused(reply, text_at(answer, {"message"}));
+    const auto status = text_at(answer, {"status"});
+    refund_standing out{refund_standing::state::open, text_at(answer, {"refund_id"}), {}};
+    if (status == "SUCCESS") out.now = refund_standing::state::sent;
+    else if (status == "CLOSED" || status == "ABNORMAL") out = {refund_standing::state::refused, out.reference, status};
+    co_return out;
+}
+
 }  // namespace ovation::payments

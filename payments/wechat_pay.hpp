@@ -18,6 +18,7 @@ public:
     [[nodiscard]] result<notification> read(const delivery& d, std::int64_t now_ms) const override;
     awaitable<result<std::optional<payment_begun>>> begin(payment_order order, std::int64_t now_ms) const override;
     awaitable<result<std::optional<payment_standing>>> ask(payment_order order, std::int64_t now_ms) const override;
+    awaitable<result<std::optional<refund_standing>>> refund(refund_order order, std::int64_t now_ms) const override;
     [[nodiscard]] std::string_view thanks() const override { return R"({"code":"SUCCESS"})"; }
 
 private:

@@ -346,10 +346,12 @@ test('the new parts are clean for axe-core: both sizes, light and dark, both lan
   const late = await openChargeback(orders[0], 'dp_3');
   await server.psql(`update payments.money_case set deadline_at = now() + interval '9 hours 5 minutes' where id = ${late.id}`);
   await server.rpc('PayoutService/SetPayee', { method: 'alipay', holder: 'Riverside Agency of the Long Name', account: 'agent@example.com', taxScheme: 'none' }, { token: await server.logIn('agent') });
+  // One that no provider sends.
+  await server.psql(`insert into payments.refund (case_id, order_id, provider, amount_minor, currency) values (${late.id}, ${orders[0].orderId}, 'bank_transfer', 12345, 'CNY')`);
   const views = [
     ['earnings', 'singer', '/statement', async (p) => { await p.getByTestId('payouts').locator('summary').last().click(); await p.getByTestId('payee').getByRole('button').click(); await p.getByTestId('statement').locator('li button').first().click(); await p.getByTestId('my-cases').locator('li').first().waitFor(); }],
     ['wallet', 'spender', '/statement', async (p) => { await p.getByTestId('lots').locator('li').first().waitFor(); await p.getByTestId('my-cases').locator('summary').first().click(); }],
-    ['desk', 'finance', '/ops', async (p) => { await p.getByTestId('urgent').getByRole('button').click(); await p.getByTestId('case').waitFor(); await p.getByTestId('open-case').locator('summary').click(); await p.getByTestId('payees').locator('li').first().waitFor(); await p.getByTestId('payouts-desk').locator('summary').first().click(); await p.locator('main .btn[aria-pressed]').first().click(); await p.locator('.totals .stale').first().waitFor(); }],
+    ['desk', 'finance', '/ops', async (p) => { await p.getByTestId('urgent').getByRole('button').click(); await p.getByTestId('case').waitFor(); await p.getByTestId('open-case').locator('summary').click(); await p.getByTestId('payees').locator('li').first().waitFor(); await p.getByTestId('refunds').locator('li').first().waitFor(); await p.getByTestId('payouts-desk').locator('summary').first().click(); await p.locator('main .btn[aria-pressed]').first().click(); await p.locator('.totals .stale').first().waitFor(); }],
   ];
   const bad = [];
   for (const [name, handle, at, ready] of views)
@@ -403,6 +405,20 @@ test('what is owed is recovered from at most half of a payout, and is written of
   await receivables.getByRole('button', { name: 'Write off' }).click();
   await receivables.getByText('Nobody owes anything').waitFor();
   assert.equal(await standing(server, `receivable:${singerId}`), 0n);
+});
+
+test('what goes back by hand is noted with its reference', async () => {
+  const page = await of('finance', '/ops');
+  await page.evaluate(() => localStorage.setItem('language', 'en'));
+  await page.reload();
+  const row = page.getByTestId('refunds').locator('li', { hasText: '¥123.45' });
+  await row.getByLabel('Reference of what was sent').fill('TRANSFER 12');
+  const sent = row.getByRole('button', { name: 'Sent by hand' });
+  assert.ok(await sent.isDisabled(), 'not without a reason');
+  await row.getByLabel('Reason').fill('sent from the account');
+  await sent.click();
+  await page.getByText('Nothing waits to be sent back').waitFor();
+  assert.equal(await server.psql("select state || ' ' || reference from payments.refund where amount_minor = 12345"), 'sent TRANSFER 12');
 });
 
 test('a payout is held with a reason, goes on, and is cancelled by its owner', async () => {

@@ -29,6 +29,8 @@ const camt = (bookings, { opening = 0, closing, ns = '053.001.02' } = {}) => `<?
 ${[['OPBD', opening], ['CLBD', closing]].map(([code, minor]) => `<Bal><Tp><CdOrPrtry><Cd>${code}</Cd></CdOrPrtry></Tp><Amt Ccy="CNY">${(Math.abs(minor) / 100).toFixed(2)}</Amt><CdtDbtInd>${minor < 0 ? 'DBIT' : 'CRDT'}</CdtDbtInd></Bal>`).join('\n')}
 ${bookings.map(([reference, minor]) => `<Ntry><Amt Ccy="CNY">${(Math.abs(minor) / 100).toFixed(2)}</Amt><CdtDbtInd>${minor < 0 ? 'DBIT' : 'CRDT'}</CdtDbtInd><Sts>BOOK</Sts><BookgDt><Dt>${month(1)}-20</Dt></BookgDt><NtryDtls><TxDtls><Refs><EndToEndId>${reference}</EndToEndId></Refs></TxDtls></NtryDtls></Ntry>`).join('\n')}
 </Stmt></BkToCstmrStmt></Document>`;
+// One file with the statements of several days.
+const together = (...files) => files.join('').replaceAll(/<\/BkToCstmrStmt><\/Document><\?xml[^]*?<\/GrpHdr>/g, '');
 
 before(async () => {
   server = await startServer({ flags: ['--load-profile'], prepare: noMonthlyRun });
@@ -60,7 +62,9 @@ describe('what is refused', () => {
   });
   test('a bank’s file that is none, or does not add up', async () => {
     const bad = path.join(server.base, 'bad.xml');
-    for (const [text, why] of [['<a', /not well-formed XML/], ['<a/>', /not a camt\.053/], [camt([['x', 100]], { closing: 99 }), /its bookings lead to 100, its closing balance says 99/], [camt([], { closing: 0 }).replace('OPBD', 'XXXX'), /needs an opening/]]) {
+    for (const [text, why] of [['<a', /not well-formed XML/], ['<a/>', /not a camt\.053/], [camt([['x', 100]], { closing: 99 }), /its bookings lead to 100, its closing balance says 99/], [camt([], { closing: 0 }).replace('OPBD', 'XXXX'), /needs an opening/],
+      [camt([], { closing: 0 }).replace(/<Stmt>[^]*<\/Stmt>/, ''), /holds no statement/], [together(camt([['x', 100]], { closing: 100 }), camt([], { opening: 0, closing: 0 })), /a statement closes with 100, the next opens with 0/],
+      [together(camt([], { closing: 0 }), camt([], { closing: 0 }).replace('622200', '622201')), /holds statements of 622200 and of 622201/]]) {
       await fs.writeFile(bad, text);
       await assert.rejects(close(month(1), '--bank', bad), (e) => why.test(e.stderr), String(why));
     }
@@ -77,7 +81,7 @@ describe('a month', () => {
   test('is closed by the server that runs; the pack adds up', async () => {
     const bank = path.join(server.base, 'bank.xml');
     const net = Number(await server.psql(`select net_minor from payments.payout where id = ${payoutId}`));
-    await fs.writeFile(bank, camt([[`PO${payoutId}-1`, -net], ['FEE', -150]], { opening: 0, closing: -net - 150 }));
+    await fs.writeFile(bank, together(camt([[`PO${payoutId}-1`, -net]], { opening: 0, closing: -net }), camt([['FEE', -150]], { opening: -net, closing: -net - 150 })));
     const { stdout } = await close(month(1), '--bank', bank);
     assert.match(stdout, new RegExp(`${month(1)} is closed by entry \\d+`));
     assert.match(stdout, /bank: 1 bookings agree, 0 only in the books, 1 only at the bank; the closing balances differ by 150 /);

@@ -20,6 +20,7 @@ const verified = (key, text, signature) => createVerify('RSA-SHA256').update(tex
 let server, folder, api, token, finance;
 /** What the providers know: orders by number. `mood`: how they answer. */
 const sessions = new Map();
+const refunds = new Map();
 const seen = [];
 let mood = 'well';
 function answer(request, body, reply) {
@@ -27,18 +28,24 @@ function answer(request, body, reply) {
   seen.push({ method: request.method, path: url.pathname, headers: request.headers, body });
   const send = (status, text, headers = {}) => reply.writeHead(status, { 'content-type': 'application/json', ...headers }).end(text);
   if (mood === 'down') return request.socket.destroy();
+  if (url.pathname.startsWith('/v1/') && request.headers.authorization !== 'Bearer sk_test_wire') return send(401, '{"error":{"message":"Invalid API Key"}}');
+  if (url.pathname.startsWith('/v1/refunds')) {
+    if (request.method === 'GET') return send(200, JSON.stringify([...refunds.values()].find((r) => url.pathname.endsWith(r.id))));
+    const key = request.headers['idempotency-key'];
+    if (!refunds.has(key)) refunds.set(key, { id: `re_${refunds.size}`, status: 'pending', ...Object.fromEntries(new URLSearchParams(body)) });
+    return send(200, JSON.stringify(refunds.get(key)));
+  }
   if (url.pathname.startsWith('/v1/checkout/sessions')) {
-    if (request.headers.authorization !== 'Bearer sk_test_wire') return send(401, '{"error":{"message":"Invalid API Key"}}');
     if (request.method === 'GET') {
       const s = [...sessions.values()].find((x) => url.pathname.endsWith(x.id));
       return s ? send(200, JSON.stringify(s)) : send(404, '{"error":{"message":"No such checkout.session"}}');
     }
     const form = new URLSearchParams(body);
     const key = request.headers['idempotency-key'];
-    if (!sessions.has(key)) sessions.set(key, { id: `cs_${randomBytes(6).toString('hex')}`, url: `https://pay.example/${key}`, client_reference_id: form.get('client_reference_id'), amount_total: Number(form.get('line_items[0][price_data][unit_amount]')), currency: form.get('line_items[0][price_data][currency]'), payment_status: 'unpaid', status: 'open' });
+    if (!sessions.has(key)) sessions.set(key, { id: `cs_${randomBytes(6).toString('hex')}`, url: `https://pay.example/${key}`, payment_intent: `pi_${key}`, client_reference_id: form.get('client_reference_id'), amount_total: Number(form.get('line_items[0][price_data][unit_amount]')), currency: form.get('line_items[0][price_data][currency]'), payment_status: 'unpaid', status: 'open' });
     return send(200, JSON.stringify(sessions.get(key)));
   }
-  if (url.pathname.startsWith('/v3/pay/')) {
+  if (url.pathname.startsWith('/v3/')) {
     const given = Object.fromEntries([...(request.headers.authorization ?? '').matchAll(/(\w+)="([^"]*)"/g)].map((m) => [m[1], m[2]]));
     const text = `${request.method}\n${request.url}\n${given.timestamp}\n${given.nonce_str}\n${body}\n`;
     const good = verified(ours, text, given.signature) && given.mchid === '1900000001' && given.serial_no === 'OURS1';
@@ -48,6 +55,11 @@ function answer(request, body, reply) {
       send(status, content, { 'wechatpay-timestamp': time, 'wechatpay-nonce': nonce, 'wechatpay-serial': 'SERIAL1', 'wechatpay-signature': sign(key, `${time}\n${nonce}\n${content}\n`) });
     };
     if (!good) return signed(401, '{"code":"SIGN_ERROR","message":"wrong signature"}');
+    if (url.pathname === '/v3/refund/domestic/refunds') {
+      const asked = JSON.parse(body);
+      if (!refunds.has(asked.out_refund_no)) refunds.set(asked.out_refund_no, asked);
+      return signed(200, JSON.stringify({ refund_id: `wx${asked.out_refund_no}`, out_refund_no: asked.out_refund_no, status: 'SUCCESS' }));
+    }
     if (request.method === 'POST') {
       const asked = JSON.parse(body);
       sessions.set(asked.out_trade_no, { ...asked, trade_state: 'NOTPAY' });
@@ -62,12 +74,19 @@ function answer(request, body, reply) {
     const text = Object.keys(rest).sort().map((k) => `${k}=${rest[k]}`).join('&');
     const number = JSON.parse(form.biz_content).out_trade_no;
     const s = sessions.get(`ali${number}`);
-    const content = !verified(oursAli, text, signature) ? { code: '40002', sub_code: 'isv.invalid-signature', sub_msg: 'wrong signature' } : s ? { code: '10000', out_trade_no: number, ...s } : { code: '40004', sub_code: 'ACQ.TRADE_NOT_EXIST' };
+    const asked = JSON.parse(form.biz_content);
+    const answers = { 'alipay.trade.refund': mood === 'unwilling' ? { code: '40004', sub_code: 'ACQ.SELLER_BALANCE_NOT_ENOUGH' } : { code: '10000', fund_change: 'N' }, 'alipay.trade.fastpay.refund.query': { code: '10000', refund_status: 'REFUND_SUCCESS' } };
+    if (form.method === 'alipay.trade.refund') refunds.set(`ali${asked.out_request_no}`, asked);
+    const content = !verified(oursAli, text, signature) ? { code: '40002', sub_code: 'isv.invalid-signature', sub_msg: 'wrong signature' } : answers[form.method] ?? (s ? { code: '10000', out_trade_no: number, ...s } : { code: '40004', sub_code: 'ACQ.TRADE_NOT_EXIST' });
     const raw = JSON.stringify(content);
-    return send(200, `{"alipay_trade_query_response":${raw},"sign":"${sign(mood === 'forged' ? oursAli : ali, raw)}"}`);
+    return send(200, `{"${form.method.replaceAll('.', '_')}_response":${raw},"sign":"${sign(mood === 'forged' ? oursAli : ali, raw)}"}`);
   }
   send(404, '{}');
 }
+/** A bank's statement of credits: text, minor units. */
+const camt = (bookings, closing) => `<Document xmlns="urn:iso:std:iso:20022:tech:xsd:camt.053.001.02"><BkToCstmrStmt><Stmt>${[['OPBD', 0], ['CLBD', closing]].map(([c, m]) => `<Bal><Tp><CdOrPrtry><Cd>${c}</Cd></CdOrPrtry></Tp><Amt Ccy="CNY">${(m / 100).toFixed(2)}</Amt><CdtDbtInd>CRDT</CdtDbtInd></Bal>`).join('')}${bookings.map(([text, minor]) => `<Ntry><Amt Ccy="CNY">${(minor / 100).toFixed(2)}</Amt><CdtDbtInd>CRDT</CdtDbtInd><Sts>BOOK</Sts><BookgDt><Dt>2026-11-21</Dt></BookgDt><NtryDtls><TxDtls><RmtInf><Ustrd>${text}</Ustrd></RmtInf></TxDtls></NtryDtls></Ntry>`).join('')}</Stmt></BkToCstmrStmt></Document>`;
+/** The payer has paid there. */
+const pay = { stripe: (o) => Object.assign(sessions.get(`ovation-order-${o}`), { payment_status: 'paid', status: 'complete' }), wechat_pay: (o) => Object.assign(sessions.get(String(o).padStart(8, '0')), { trade_state: 'SUCCESS' }), alipay: (o) => sessions.set(`ali${o}`, { trade_status: 'TRADE_SUCCESS', total_amount: '6.00' }) };
 const coins = async () => Number((await server.rpc('LedgerService/GetWallet', {}, { token })).coins ?? 0);
 const create = (provider, key = randomUUID()) => server.rpc('PaymentService/CreateTopUp', { key, packId: '1', provider }, { token });
 const get = (orderId) => server.rpc('PaymentService/GetTopUp', { orderId }, { token });
@@ -142,7 +161,6 @@ describe('a payment begins at its provider', () => {
 });
 
 describe('nothing is given up before the provider was asked', () => {
-  const pay = { stripe: (o) => Object.assign(sessions.get(`ovation-order-${o}`), { payment_status: 'paid', status: 'complete' }), wechat_pay: (o) => Object.assign(sessions.get(String(o).padStart(8, '0')), { trade_state: 'SUCCESS' }), alipay: (o) => sessions.set(`ali${o}`, { trade_status: 'TRADE_SUCCESS', total_amount: '6.00' }) };
   const end = { stripe: (o) => Object.assign(sessions.get(`ovation-order-${o}`), { status: 'expired' }), wechat_pay: (o) => Object.assign(sessions.get(String(o).padStart(8, '0')), { trade_state: 'CLOSED' }), alipay: () => {} };
   for (const way of ['stripe', 'wechat_pay', 'alipay'])
     test(`${way}: paid without a notification, and never paid`, async () => {
@@ -220,7 +238,6 @@ describe('settlement files', () => {
 });
 
 describe('bank transfers', () => {
-  const camt = (bookings, closing) => `<Document xmlns="urn:iso:std:iso:20022:tech:xsd:camt.053.001.02"><BkToCstmrStmt><Stmt>${[['OPBD', 0], ['CLBD', closing]].map(([c, m]) => `<Bal><Tp><CdOrPrtry><Cd>${c}</Cd></CdOrPrtry></Tp><Amt Ccy="CNY">${(m / 100).toFixed(2)}</Amt><CdtDbtInd>CRDT</CdtDbtInd></Bal>`).join('')}${bookings.map(([text, minor]) => `<Ntry><Amt Ccy="CNY">${(minor / 100).toFixed(2)}</Amt><CdtDbtInd>CRDT</CdtDbtInd><Sts>BOOK</Sts><BookgDt><Dt>2026-11-21</Dt></BookgDt><NtryDtls><TxDtls><RmtInf><Ustrd>${text}</Ustrd></RmtInf></TxDtls></NtryDtls></Ntry>`).join('')}</Stmt></BkToCstmrStmt></Document>`;
   const book = (file) => server.rpc('PaymentService/ImportBankFile', { file, reason: 'the statement of today' }, { token: finance });
   test('an order names its reference; the bank’s file credits it once; the rest is told', async () => {
     const had = await coins();
@@ -237,6 +254,83 @@ describe('bank transfers', () => {
     await book(file);
     assert.equal(await coins(), had + 600, 'the file again credits nothing again');
     await assert.rejects(book('<x/>'), (e) => e.field === 'file');
+    await cleanBooks(server);
+  });
+});
+
+describe('money back is sent where it came from', () => {
+  let payer, user;
+  const list = async (sent = false) => (await server.rpc('PaymentService/ListRefunds', { sent }, { token: finance })).refunds ?? [];
+  const settle = (refundId, reference = '', more = {}) => server.rpc('PaymentService/SettleRefund', { refundId, reference, reason: 'the desk of today', ...more }, { token: finance });
+  const calls = (path) => seen.filter((c) => c.path.startsWith(path) && c.method === 'POST').length;
+  const open = async () => Number(/^ovation_refunds_open (\d+)/m.exec(await (await fetch(`${server.url}/metrics`)).text())[1]);
+  /** An order of this way that is paid and given back. */
+  const givenBack = async (way) => {
+    const { orderId, reference } = await server.rpc('PaymentService/CreateTopUp', { key: randomUUID(), packId: '1', provider: way }, { token: payer });
+    if (way === 'bank_transfer') await server.rpc('PaymentService/ImportBankFile', { file: camt([[reference, 600]], 600), reason: 'the statement of today' }, { token: finance });
+    else pay[way](orderId);
+    await until(async () => (await server.rpc('PaymentService/GetTopUp', { orderId }, { token: payer })).state === 'TOP_UP_STATE_PAID', 12_000, 'paid');
+    const c = await server.rpc('CaseService/RefundTopUp', { orderId }, { token: payer });
+    const r = (await list()).find((x) => x.orderId === orderId);
+    assert.deepEqual([r.caseId, r.provider, r.amountMinor, r.currency, r.state, r.name], [c.id, way, '600', 'CNY', 'REFUND_STATE_TO_SEND', 'Payer back']);
+    return r;
+  };
+  before(async () => {
+    payer = (await server.rpc('AuthService/Register', { handle: 'payer-back', displayName: 'Payer back', password })).accessToken;
+    user = (await server.rpc('AuthService/GetMe', {}, { token: payer })).user.id;
+  });
+  test('stripe: under way, then sent; asked twice it is one refund', async () => {
+    const r = await givenBack('stripe');
+    const first = await settle(r.id);
+    assert.deepEqual([first.state, first.reference, first.tries], ['REFUND_STATE_TO_SEND', `re_0`, 1]);
+    const made = refunds.get(`ovation-refund-${r.id}`);
+    assert.deepEqual([made.payment_intent, made.amount, made['metadata[refund]']], [`pi_ovation-order-${r.orderId}`, '600', r.id]);
+    await assert.rejects(settle(r.id, 'BY-HAND'), (e) => e.reason === 'wrong_state', 'nobody knows yet what came of it');
+    made.status = 'succeeded';
+    const done = await settle(r.id);
+    assert.deepEqual([done.state, done.reference, Number(done.sentAtMs) > 0], ['REFUND_STATE_SENT', 're_0', true]);
+    assert.equal(calls('/v1/refunds'), 1);
+    assert.ok(!(await list()).some((x) => x.id === r.id) && (await list(true)).some((x) => x.id === r.id));
+    await assert.rejects(settle(r.id), (e) => e.reason === 'wrong_state');
+    await assert.rejects(server.psql(`update payments.refund set state = 'to_send', sent_at = null where id = ${r.id}`), /what was sent stays/);
+  });
+  test('wechat pay: down, asked again by the server itself', async () => {
+    const r = await givenBack('wechat_pay');
+    mood = 'down';
+    const down = await settle(r.id);
+    assert.deepEqual([down.state, down.tries], ['REFUND_STATE_TO_SEND', 1]);
+    assert.ok(down.why.length > 0);
+    mood = 'well';
+    await server.psql(`update payments.refund set next_try = now() where id = ${r.id}`);
+    await server.restart();
+    await until(async () => (await list(true)).some((x) => x.id === r.id), 15_000, 'sent');
+    assert.deepEqual(refunds.get(r.id.padStart(8, '0')).amount, { refund: 600, total: 600, currency: 'CNY' });
+    await until(async () => (await open()) === 0, 5_000, 'nothing is open');
+  });
+  test('alipay: refused there, then by hand, or again when the reason is gone', async () => {
+    mood = 'unwilling';
+    const [r, other] = [await givenBack('alipay'), await givenBack('alipay')];
+    for (const x of [r, other]) {
+      const no = await settle(x.id);
+      assert.deepEqual([no.state, no.why], ['REFUND_STATE_REFUSED', 'ACQ.SELLER_BALANCE_NOT_ENOUGH']);
+    }
+    mood = 'well';
+    assert.deepEqual(refunds.get(`ali${r.id}`), { out_trade_no: r.orderId, out_request_no: r.id, refund_amount: '6.00' });
+    for (const reference of ['ab', 'x'.repeat(65), 'a\nb']) await assert.rejects(settle(r.id, reference), (e) => e.field === 'reference', reference);
+    const byHand = await settle(r.id, 'ALI-HAND-1');
+    assert.deepEqual([byHand.state, byHand.reference], ['REFUND_STATE_SENT', 'ALI-HAND-1']);
+    assert.equal((await settle(r.id, 'ALI-HAND-1')).state, 'REFUND_STATE_SENT', 'said again');
+    await assert.rejects(settle(r.id, 'ALI-HAND-2'), (e) => e.reason === 'wrong_state');
+    assert.equal((await settle(other.id)).state, 'REFUND_STATE_SENT');
+  });
+  test('a bank transfer goes back by hand; not one’s own; the trail says who', async () => {
+    const r = await givenBack('bank_transfer');
+    await server.rpc('OpsService/GrantRole', { userId: user, role: 'ROLE_FINANCE', reason: 'to see what it may do' }, { token: await server.logIn('ops') });
+    const mine = (await server.rpc('AuthService/LogIn', { handle: 'payer-back', password })).accessToken;
+    await assert.rejects(server.rpc('PaymentService/SettleRefund', { refundId: r.id, reference: 'TO-ME', reason: 'mine' }, { token: mine }), (e) => e.reason === 'own_money');
+    assert.equal((await settle(r.id, 'TRANSFER 77')).state, 'REFUND_STATE_SENT');
+    assert.match(await server.psql(`select action || ' ' || reason from identity.audit where subject = 'refund:${r.id}'`), /^refund_sent the desk of today$/);
+    await assert.rejects(settle('999999'), (e) => e.code === 'not_found');
     await cleanBooks(server);
   });
 });

@@ -1,6 +1,7 @@
 // Money out and money back: RPC clients of their own, as a listener who buys coins does not load them; fen, keys, deadlines.
 import { Code, ConnectError, createClient } from '@connectrpc/connect';
 import { CaseService } from '../gen/ovation/v1/case_pb';
+import { PaymentService } from '../gen/ovation/v1/payment_pb';
 import { PayoutService } from '../gen/ovation/v1/payout_pb';
 import { session, transport } from './api.svelte';
 import { uuid7 } from './format';
@@ -8,6 +9,7 @@ import { t, type Key } from './i18n.svelte';
 
 export const payoutApi = createClient(PayoutService, transport);
 export const caseApi = createClient(CaseService, transport);
+export const refundApi = createClient(PaymentService, transport);
 
 // ¥1,234.56, exact.
 export function fen(minor: bigint): string {

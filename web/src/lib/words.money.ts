@@ -62,6 +62,8 @@ export const moneyWords = {
   uphold: ['成立：付款人有理', 'Uphold: the payer is right'], dismiss: ['驳回', 'Dismiss'], decide_hint: ['拒付：成立即败诉，驳回即胜诉。欺诈要两个人。', 'Of a chargeback: upheld is lost, dismissed is won. Fraud takes two persons.'], decided_n: ['{n} 件已决定', '{n} decided'],
   select_case: ['选择案件 {n}', 'Select case {n}'], case_amount: ['金额', 'Amount'], case_rest: ['其中未用（钱包里冻结）', 'Of it not spent (frozen in the wallet)'], case_fee: ['渠道手续费', 'Provider’s fee'], provider: ['支付渠道', 'Provider'], provider_ref: ['渠道编号', 'Provider’s reference'], payer: ['付款人', 'Payer'],
   by_party: ['各方份额', 'Shares by account'], taken: ['要扣', 'To be taken'], held_now: ['已冻结', 'Held'], by_gift: ['按礼物', 'By gift'], no_shares: ['没有涉及任何份额', 'No shares are concerned'], open_case: ['开立案件', 'Open a case'], order_id: ['充值单号', 'Top-up’s number'], entry_seq: ['账目序号', 'Entry’s number'],
+  refunds_to_send: ['待退款项', 'Money to send back'], no_refunds: ['没有待退的款项', 'Nothing waits to be sent back'], refund_of: ['订单 {o}，案件 {c}，{p}，{t}', 'order {o}, case {c}, {p}, {t}'], refund_refused: ['渠道不退', 'Not by the provider'], refund_asked: ['已向渠道申请', 'Asked of the provider'], refund_waits: ['等待', 'Waits'],
+  refund_reference: ['凭证号（手工退款，3 到 64 字）', 'Reference of what was sent by hand (3 to 64)'], sent_by_hand: ['已手工退款', 'Sent by hand'], ask_again: ['再向渠道申请', 'Ask the provider again'],
   fee_yuan: ['渠道手续费（元）', 'Provider’s fee, CNY'], case_opened: ['案件 {n} 已开立', 'Case {n} is open'], receivables: ['应收欠款', 'What parties owe'], no_receivables: ['没有人欠款', 'Nobody owes anything'], owes: ['{t} 起欠', 'owed since {t}'], due_write_off: ['可核销（满 {n} 天）', 'May be written off (older than {n} days)'], write_off: ['核销', 'Write off'],
 } as const satisfies Record<string, readonly [string, string]>;
 addWords(moneyWords);

@@ -1,0 +1,1 @@
+update payments.refund set state = $2, reference = case when $3 = '' then reference else $3 end, why = left($4, 300), sent_at = case when $2 = 'sent' then now() end where id = $1 and state = 'to_send'
