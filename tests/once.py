@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """once.py [--uses PROGRAM]... [--tree] -- COMMAND...
 
-Runs a test, unless it has passed before with the same inputs: then says so and ends with 0. Only where OVATION_PASSED names the
+Runs a test, unless it has passed before with the same inputs: then says so and ends with 0. Only where DEV_PASSED names the
 folder of what has passed (./dev test does, ./dev test --all does not). Inputs are the command, the programs it uses, the
-environment that tests look at, the machine's packages (OVATION_MACHINE) and the files of the tree that can matter: all
+environment that tests look at, the machine's packages (DEV_MACHINE) and the files of the tree that can matter: all
 (--tree), or those that are neither compiled into the programs nor documents nor another suite's.
 """
 import hashlib
@@ -16,7 +16,7 @@ import time
 
 top = pathlib.Path(__file__).resolve().parent.parent
 compiled = {".cpp", ".hpp", ".sql"}
-looked_at = ("OVATION_BIN", "OVATION_MACHINE", "TSAN_OPTIONS", "UBSAN_OPTIONS")
+looked_at = ("OVATION_BIN", "DEV_MACHINE", "TSAN_OPTIONS", "UBSAN_OPTIONS")
 
 
 def files(tree: bool, suite: str) -> list[pathlib.Path]:
@@ -66,7 +66,7 @@ class digests:
 def main() -> int:
     at = sys.argv.index("--")
     options, command = sys.argv[1:at], sys.argv[at + 1 :]
-    passed = os.environ.get("OVATION_PASSED")
+    passed = os.environ.get("DEV_PASSED")
     if not passed:
         os.execvp(command[0], command)
     folder = pathlib.Path(passed)
