@@ -2,7 +2,7 @@
 """once.py [--uses PROGRAM]... [--tree] -- COMMAND...
 
 Runs a test, unless it has passed before with the same inputs: then says so and ends with 0. Only where DEV_PASSED names the
-folder of what has passed (./dev test does, ./dev test --all does not). Inputs are the command, the programs it uses, the
+folder of what has passed (./dev test does); with DEV_ASK_ALL (./dev test --all) it is asked all the same. Inputs are the command, the programs it uses, the
 environment that tests look at, the machine's packages (DEV_MACHINE) and the files of the tree that can matter: all
 (--tree), or those that are neither compiled into the programs nor documents nor another suite's.
 """
@@ -67,7 +67,8 @@ def main() -> int:
     at = sys.argv.index("--")
     options, command = sys.argv[1:at], sys.argv[at + 1 :]
     passed = os.environ.get("DEV_PASSED")
-    if not passed:
+    known = subprocess.run(["git", "rev-parse", "HEAD"], cwd=top, capture_output=True).returncode == 0
+    if not passed or not known:  # without git nobody says which files are the tree's
         os.execvp(command[0], command)
     folder = pathlib.Path(passed)
     folder.mkdir(parents=True, exist_ok=True)
@@ -82,9 +83,10 @@ def main() -> int:
         inputs.update(f"{path} {kept.of(path)}\0".encode())
     kept.keep()
     stamp = folder / hashlib.sha256("\0".join([here, *command, os.environ.get("OVATION_BIN", "")]).encode()).hexdigest()[:16]
-    if stamp.exists() and (said := stamp.read_text().split("\n"))[0] == inputs.hexdigest():
+    if not os.environ.get("DEV_ASK_ALL") and stamp.exists() and (said := stamp.read_text().split("\n"))[0] == inputs.hexdigest():
         print(f"Passed with the same inputs at {said[1]}; ./dev test --all asks again.")
         return 0
+    stamp.unlink(missing_ok=True)  # what passed before and fails now has not passed
     code = subprocess.run(command).returncode
     if code == 0:
         stamp.write_text(f"{inputs.hexdigest()}\n{time.strftime('%Y-%m-%d %H:%M:%S')}\n")

@@ -18,4 +18,9 @@ for n in 5 6; do
   [ "$code" = 3 ] || { echo "the code was $code, not 3"; exit 1; }
   ran $n "a failure"
 done
+# What passed and then fails is asked again.
+flaky=$folder/flaky; printf '#!/bin/sh\n[ ! -e %s/broken ]\n' "$folder" >"$flaky"; chmod +x "$flaky"
+once "$flaky"; touch "$folder/broken"
+! DEV_ASK_ALL=1 once "$flaky" || { echo "--all did not ask"; exit 1; }
+! once "$flaky" || { echo "an old pass hid a failure"; exit 1; }
 env -u DEV_PASSED python3 "$(dirname "${BASH_SOURCE[0]}")/../once.py" --uses "$program" -- "$program" 0; ran 7 "asked for all"
