@@ -96,8 +96,18 @@ awaitable<result<std::optional<refund_standing>>> stripe::refund(refund_order or
         const auto payment = text_at(parse_or_null(session.body), {"payment_intent"});
         if (session.status != 200 || payment.empty()) co_return refund_refused(session, text_at(parse_or_null(session.body), {"error", "message"}));
         const auto number = std::to_string(order.number);
-        OVATION_CO_TRY(reply, co_await call("POST", "/v1/refunds", "ovation-refund-" + number, {{"payment_intent", payment}, {"amount", std::to_string(order.minor)}, {"metadata[refund]", number}}));
-    } else {
+        // An answer may have been lost longer ago than Stripe remembers the key of a request: whether it is there already comes first.
+        OVATION_CO_TRY(const auto made, co_await call("GET", "/v1/refunds?limit=100&payment_intent=" + url_encoded(payment)));
+        const auto listed = parse_or_null(made.body);
+        const auto* data = at_path(listed, {"data"});
+        if (made.status != 200 || !data || !data->is_array()) co_return refund_refused(made, text_at(listed, {"error", "message"}));
+        for (const auto& one : data->get_array())
+            if (text_at(one, {"metadata", "refund"}) == number) order.reference = text_at(one, {"id"});
+        if (order.reference.empty()) {
+            OVATION_CO_TRY(reply, co_await call("POST", "/v1/refunds", "ovation-refund-" + number, {{"payment_intent", payment}, {"amount", std::to_string(order.minor)}, {"metadata[refund]", number}}));
+        }
+    }
+    if (!reply) {
         OVATION_CO_TRY(reply, co_await call("GET", "/v1/refunds/" + url_encoded(order.reference)));
     }
     const auto answer = parse_or_null(reply->body);

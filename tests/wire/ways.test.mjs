@@ -30,6 +30,7 @@ function answer(request, body, reply) {
   if (mood === 'down') return request.socket.destroy();
   if (url.pathname.startsWith('/v1/') && request.headers.authorization !== 'Bearer sk_test_wire') return send(401, '{"error":{"message":"Invalid API Key"}}');
   if (url.pathname.startsWith('/v1/refunds')) {
+    if (url.searchParams.has('payment_intent')) return send(200, JSON.stringify({ data: [...refunds.values()].filter((r) => r.payment_intent === url.searchParams.get('payment_intent')).map((r) => ({ ...r, metadata: { refund: r['metadata[refund]'] } })) }));
     if (request.method === 'GET') return send(200, JSON.stringify([...refunds.values()].find((r) => url.pathname.endsWith(r.id))));
     const key = request.headers['idempotency-key'];
     if (!refunds.has(key)) refunds.set(key, { id: `re_${refunds.size}`, status: 'pending', ...Object.fromEntries(new URLSearchParams(body)) });
@@ -286,6 +287,9 @@ describe('money back is sent where it came from', () => {
     const made = refunds.get(`ovation-refund-${r.id}`);
     assert.deepEqual([made.payment_intent, made.amount, made['metadata[refund]']], [`pi_ovation-order-${r.orderId}`, '600', r.id]);
     await assert.rejects(settle(r.id, 'BY-HAND'), (e) => e.reason === 'wrong_state', 'nobody knows yet what came of it');
+    // An answer that was lost: what is there already is not made again, however late.
+    await server.psql(`update payments.refund set reference = '' where id = ${r.id}`);
+    assert.equal((await settle(r.id)).reference, 're_0');
     made.status = 'succeeded';
     const done = await settle(r.id);
     assert.deepEqual([done.state, done.reference, Number(done.sentAtMs) > 0], ['REFUND_STATE_SENT', 're_0', true]);
