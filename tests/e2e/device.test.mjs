@@ -10,7 +10,7 @@ import { rate, song, startStudio, tap } from './studio.mjs';
 const withinMs = 30;
 const further = 150; // ms of air more
 let studio;
-before(async () => (studio = await startStudio()));
+before(async () => (studio = await startStudio({ drawn: false })));
 after(() => studio?.stop());
 
 // A singer's page whose output and input are a sound server's, in a room of its own.

@@ -11,6 +11,7 @@ import { after, before, test } from 'node:test';
 import { password, sleep, startServer, top, until } from '../wire/harness.mjs';
 import { startProxy } from './proxy.mjs';
 import { bufferOf, finder, peak, wav } from './signal.mjs';
+import { drawSeldom } from './studio.mjs';
 
 const { chromium } = createRequire(path.join(top, 'web/package.json'))('playwright-core');
 const rate = 48_000;
@@ -50,8 +51,9 @@ async function launch(who, microphone) {
   browsers[who] = { of, browser: await chromium.connect(of.wsEndpoint()), microphone };
 }
 async function open(browser, name, at, handle, storage = {}) {
-  const context = await browsers[browser].browser.newContext({ locale: 'en-US', viewport: { width: 1440, height: 900 }, bypassCSP: true });
+  const context = await browsers[browser].browser.newContext({ locale: 'en-US', viewport: { width: 1440, height: 900 }, reducedMotion: 'reduce', bypassCSP: true });
   await context.addInitScript({ path: path.join(top, 'tests/e2e/tap.js') });
+  await context.addInitScript(drawSeldom);
   await context.addInitScript((kept) => { for (const [k, v] of Object.entries(kept)) localStorage.setItem(k, v); }, storage);
   const page = await context.newPage();
   page.setDefaultTimeout(30_000);

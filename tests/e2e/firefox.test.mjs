@@ -25,7 +25,7 @@ const open = async (name, again = 1) => {
 
 before(async () => {
   pulse = await startPulse();
-  studio = await startStudio();
+  studio = await startStudio({ drawn: false });
   firefox = await startFirefox(pulse.env);
 });
 after(async () => {

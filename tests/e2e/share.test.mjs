@@ -50,7 +50,7 @@ async function picture(page, name) {
 
 before(async () => {
   await fs.mkdir(pictures, { recursive: true });
-  studio = await startStudio({ storage: { record: '1' } });
+  studio = await startStudio({ storage: { record: '1' }, drawn: false });
   ({ server, pages } = studio);
   listening = await studio.launch();
 });

@@ -11,10 +11,10 @@ import { inStep, lyricsFollow, startStudio, tonesFollow } from './studio.mjs';
 let studio, pages, listening;
 
 before(async () => {
-  studio = await startStudio();
+  studio = await startStudio({ drawn: false });
   pages = studio.pages;
   listening = await studio.launch();
-  await studio.open(listening, 'early', studio.roomUrl);
+  await studio.open(listening, 'early', studio.roomUrl, { drawn: true });
 });
 after(() => studio?.stop());
 

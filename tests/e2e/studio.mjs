@@ -20,6 +20,12 @@ const tones = 40; // as far apart that none can be taken for another, a little e
 const toneAt = (second) => 300 * 2 ** ((((second * 7) % tones) / tones) * 2);
 const flags = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--autoplay-policy=no-user-gesture-required'];
 
+// Where sound is judged and not looks: without a graphics card, drawing takes the processors that the players need.
+export const drawSeldom = () => {
+  globalThis.requestAnimationFrame = (draw) => setTimeout(() => draw(performance.now()), 100);
+  globalThis.cancelAnimationFrame = clearTimeout;
+};
+
 // The backing: each second another gliding tone of forty, so that any piece of it says where it is to the sample.
 export function backing(seconds = songSeconds) {
   const out = new Float32Array(seconds * rate);
@@ -40,9 +46,10 @@ async function makeSong(to, seconds) {
 
 /**
  * A server whose singer sings on, through a proxy, until `stop()`.
- * @param {{env?: Record<string, string>, seconds?: number, storage?: Record<string, string>}} [options] env: of the browsers; seconds: of the song; storage: more of what the singer's browser remembers
+ * @param {{env?: Record<string, string>, seconds?: number, storage?: Record<string, string>, drawn?: boolean}} [options] env: of the browsers; seconds: of the song; storage: more of what the singer's
+ *   browser remembers; drawn: whether pages that say nothing else draw as often as they can
  */
-export async function startStudio({ env = {}, seconds = songSeconds, storage = {} } = {}) {
+export async function startStudio({ env = {}, seconds = songSeconds, storage = {}, drawn = true } = {}) {
   const pages = {};
   const browsers = [];
   const folder = await fs.mkdtemp(path.join(os.tmpdir(), 'ovation-sound-'));
@@ -62,8 +69,9 @@ export async function startStudio({ env = {}, seconds = songSeconds, storage = {
     return browser;
   };
   // A page of a context of its own: nothing in its cache. `before` sees the page before it goes anywhere.
-  const open = async (browser, name, at, { handle, storage = {}, before, taps = true } = {}) => {
-    const context = await browser.newContext({ locale: 'en-US', viewport: { width: 1440, height: 900 } });
+  const open = async (browser, name, at, { handle, storage = {}, before, taps = true, drawn: often = drawn } = {}) => {
+    const context = await browser.newContext({ locale: 'en-US', viewport: { width: 1440, height: 900 }, ...(often ? {} : { reducedMotion: 'reduce' }) });
+    if (!often) await context.addInitScript(drawSeldom);
     if (taps) await context.addInitScript({ path: tapFile });
     await context.addInitScript((kept) => { for (const [k, v] of Object.entries(kept)) localStorage.setItem(k, v); }, storage);
     const page = await context.newPage();

@@ -1,6 +1,7 @@
 // Listeners who cannot keep up: what is skipped, what is dropped, who is closed (house.hpp).
 #include "tests/integration/house.hpp"
 
+namespace behind_test {
 using namespace ovation;
 using namespace ovation::rooms;
 using namespace ovation::test_room;
@@ -182,3 +183,4 @@ TEST_CASE("behind: 256 KiB of gifts are kept, more close the socket with 4008") 
     CHECK(h.closed(quick) == 0);
     CHECK(gifts_in(h.take(quick)) == std::vector<std::int64_t>{1, 2, 3, 4, 5, 6});
 }
+}  // namespace behind_test

@@ -11,6 +11,7 @@
 #include "ledger/service.hpp"
 #include "tests/support/database.hpp"
 
+namespace bumps_test {
 using namespace ovation;
 using namespace ovation::gifts;
 using namespace std::chrono_literals;
@@ -306,3 +307,4 @@ TEST_CASE("bumps: verify sees a capture that is split wrongly, a hold that is cl
     t.db.as_owner("update ledger.balance set spent = spent - 1 where spent > 0");
     CHECK(t.verified() == "spend ");
 }
+}  // namespace bumps_test

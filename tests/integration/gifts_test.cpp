@@ -12,6 +12,7 @@
 #include "ledger/service.hpp"
 #include "tests/support/database.hpp"
 
+namespace gifts_test {
 using namespace ovation;
 using namespace ovation::gifts;
 using namespace std::chrono_literals;
@@ -465,3 +466,4 @@ TEST_CASE("gifts: a free one is earned by listening, at most ten a day, never an
     CHECK(s.db.number("select seq from ledger.head") == head);
     CHECK(s.board(v1::BOARD_SCOPE_ROOM, 1, v1::BOARD_SUBJECT_SENDER).rows_size() == 0);
 }
+}  // namespace gifts_test

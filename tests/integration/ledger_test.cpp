@@ -11,6 +11,7 @@
 #include "ledger/split.hpp"
 #include "tests/integration/ledger_house.hpp"
 
+namespace ledger_test {
 using namespace ovation;
 using namespace ovation::ledger;
 
@@ -316,3 +317,4 @@ TEST_CASE("a statement that was refused when it first ran can be run again on it
     REQUIRE(said);
     CHECK(*said == std::vector<std::string>{"22012", "6", "refused", "7"});
 }
+}  // namespace ledger_test

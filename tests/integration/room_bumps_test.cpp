@@ -1,6 +1,7 @@
 // Bumps as the room sells them: moved, captured when sung, given back when not (house.hpp).
 #include "tests/integration/house.hpp"
 
+namespace room_bumps_test {
 using namespace ovation;
 using namespace ovation::rooms;
 using namespace ovation::test_room;
@@ -157,3 +158,4 @@ TEST_CASE("bump: after a restart the books and the queue are compared") {
     REQUIRE(h.control(staff, v1::ControlSong::ACTION_STOP).has_done());
     CHECK(h.told("release4 release5 capture6by12 "));
 }
+}  // namespace room_bumps_test

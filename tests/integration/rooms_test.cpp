@@ -1,6 +1,7 @@
 // Who sings, who is lost and comes back, what a room remembers and tells (house.hpp).
 #include "tests/integration/house.hpp"
 
+namespace rooms_test {
 using namespace ovation;
 using namespace ovation::rooms;
 using namespace ovation::test_room;
@@ -312,3 +313,4 @@ TEST_CASE("room: a song ends by itself two seconds behind its last sample, not w
     CHECK_FALSE(after(1));
     CHECK(h.until([&] { return city().number("select count(*) from rooms.performance where ended_at is null and show_id = " + std::to_string(h.show_id)) == 0; }));
 }
+}  // namespace rooms_test

@@ -8,6 +8,7 @@
 #include "ledger/sealing.hpp"
 #include "tests/integration/ledger_house.hpp"
 
+namespace seal_test {
 using namespace ovation;
 using namespace ovation::ledger;
 
@@ -218,3 +219,4 @@ TEST_CASE("ledger: rebuild counts every balance and day again, and says how many
     h.verify_clean();
     CHECK_THROWS(h.db.as_app("select ledger.rebuild()"));
 }
+}  // namespace seal_test

@@ -3,7 +3,7 @@
 
 #include "server/websocket.hpp"
 
-using namespace ovation::server::websocket;
+namespace ovation::server::websocket {
 
 namespace {
 std::string masked(int first, std::string_view payload, std::size_t declared_form = 0) {
@@ -107,3 +107,4 @@ TEST_CASE("websocket: random bytes never do harm") {
         for (const auto& m : out) REQUIRE(m.payload.size() <= 1024);
     }
 }
+}  // namespace ovation::server::websocket
