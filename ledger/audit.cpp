@@ -12,12 +12,6 @@
 namespace ovation::ledger {
 namespace {
 
-check counted_of(std::string name, const pg::rows& r, std::string sentence) {
-    // Column 0: violations; column 1: rows looked at; column 2: an example.
-    const auto bad = r.number(0, 0);
-    return {std::move(name), bad == 0, bad == 0 ? r.number(0, 1) : bad, bad == 0 ? std::move(sentence) : "for example " + r.string(0, 2)};
-}
-
 // Columns of sql::captures_from: seq, price, accounts (7), rule (gross, vat, five shares, bonus), what they got (6).
 // An account may stand for several parties: compared are the sums by account, and that nobody else got anything.
 bool same_capture(const pg::rows& r, int i) {
@@ -130,6 +124,11 @@ awaitable<result<void>> compare_rows(pg::connection& db, recount& counted, findi
     co_return result<void>{};
 }
 }  // namespace
+
+check counted_of(std::string name, const pg::rows& found, std::string sentence) {
+    const auto bad = found.number(0, 0);
+    return {std::move(name), bad == 0, bad == 0 ? found.number(0, 1) : bad, bad == 0 ? std::move(sentence) : "for example " + found.string(0, 2)};
+}
 
 awaitable<result<std::int64_t>> rebuild(pg::connection& owner) {
     OVATION_CO_TRY(const auto r, co_await owner.query(sql::rebuild, {}, reading_patience));

@@ -16,6 +16,8 @@ struct check {
     std::string detail;
 };
 
+// What an SQL check found. Columns: violations, rows looked at, an example.
+check counted_of(std::string name, const pg::rows& found, std::string sentence);
 // All checks in one snapshot: sums, balances, versions, floors, whole coins, gapless numbers, keys, the split of every gift
 // recomputed from its rule, the tree of entries, and the seals that are given.
 awaitable<result<std::vector<check>>> verify(pg::connection& db, std::vector<checkpoint> seals = {});

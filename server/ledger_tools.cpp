@@ -13,6 +13,7 @@
 #include "ledger/audit.hpp"
 #include "ledger/export.hpp"
 #include "ledger/sealing.hpp"
+#include "payments/audit.hpp"
 #include "payments/month_close.hpp"
 #include "payments/steps.hpp"
 #include "server/sql.hpp"
@@ -70,7 +71,8 @@ int verify_books(const config& c, const ledger_arguments& a) {
         for (const auto& note : ledger::seal_folder(a.folder).notes()) seals.push_back(must(ledger::open_checkpoint(note, key)));
     }
     tool t(c);
-    const auto checks = with_books<std::vector<ledger::check>>(t, [&](pg::connection& db) { return ledger::verify(db, seals); });
+    auto checks = with_books<std::vector<ledger::check>>(t, [&](pg::connection& db) { return ledger::verify(db, seals); });
+    for (auto& one : with_books<std::vector<ledger::check>>(t, [](pg::connection& db) { return payments::verify(db); })) checks.push_back(std::move(one));
     bool clean = true;
     for (const auto& one : checks) {
         clean = clean && one.ok;
