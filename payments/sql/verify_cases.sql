@@ -9,7 +9,7 @@ from (
     or l.posted and r.due and (r.amount_minor, r.order_id) is distinct from (r.owed, c.order_id) as bad
   from payments.money_case c
   left join payments.top_up o on o.id = c.order_id
-  left join ledger.gift g on g.seq = c.entry_seq and c.kind in ('gift', 'fraud')
+  left join ledger.given g on g.seq = c.entry_seq and c.kind in ('gift', 'fraud')
   left join lateral (select s.state, s.entry_seq is not null as posted from payments.step s where s.subject = c.kind and s.subject_id = c.id order by s.n desc limit 1) l on true
   left join lateral (select coalesce(sum(payments.size_of(p.part)), 0) as size, coalesce(bool_and(p.active), c.state not in ('won', 'dismissed')) as active from payments.case_part p where p.case_id = c.id) t on true
   left join lateral (
