@@ -209,6 +209,11 @@ awaitable<std::optional<http_response>> connect_router::handle(const http_reques
     co_return response;
 }
 
+std::size_t connect_router::body_max(const http_request& head) const {
+    const auto at = methods_.find(head.path);
+    return at != methods_.end() && at->second.rule.file() && !head.header("authorization").empty() ? limits::rpc_file_bytes_max : limits::rpc_body_bytes_max;
+}
+
 awaitable<http_response> connect_router::call(const method& m, const http_request& request) {
     const bool get = request.method == "GET";
     if (request.method != "POST" && !(get && m.rule.safe())) {
@@ -259,8 +264,9 @@ awaitable<http_response> connect_router::call(const method& m, const http_reques
             r.headers.emplace_back("Accept-Encoding", "gzip");
             co_return r;
         }
-        auto plain_body = gunzip(body, limits::rpc_body_bytes_max);
-        if (!plain_body) co_return error_response(invalid("content-encoding", fmt::format("this is not gzip, or more than {} bytes.", limits::rpc_body_bytes_max)));
+        const auto most = body_max(request);
+        auto plain_body = gunzip(body, most);
+        if (!plain_body) co_return error_response(invalid("content-encoding", fmt::format("this is not gzip, or more than {} bytes.", most)));
         body = std::move(*plain_body);
     }
     auto out = co_await run(m, request, as_json, std::move(body));

@@ -26,6 +26,9 @@ public:
     // nullopt: the path is not of the form /<package.Service>/<Method>.
     awaitable<std::optional<http_response>> handle(const http_request& request);
 
+    // Bytes that the body of this request may have.
+    [[nodiscard]] std::size_t body_max(const http_request& head) const;
+
 private:
     struct method {
         const google::protobuf::MethodDescriptor* descriptor;

@@ -29,11 +29,35 @@ bool has_token(std::string_view list, std::string_view token) {
     return false;
 }
 
-awaitable<http_read> http_reader::next(http_request& to, std::size_t body_max) {
+namespace {
+http_request head_of(const http::request<http::string_body>& message) {
+    http_request to;
+    to.method = std::string(message.method_string());
+    to.target = std::string(message.target());
+    const auto cut = to.target.find('?');
+    to.path = to.target.substr(0, cut);
+    if (cut != std::string::npos) to.query = to.target.substr(cut + 1);
+    for (const auto& f : message) {
+        auto& value = to.headers[lower(f.name_string())];
+        if (!value.empty()) value += ", ";
+        value += std::string(f.value());
+    }
+    to.keep_alive = message.keep_alive();
+    to.version = static_cast<int>(message.version());
+    return to;
+}
+// RFC 9112 section 3.2: exactly one Host; our own origin is judged by it. Section 6: any other transfer coding, or one in HTTP/1.0,
+// leaves the body's end in doubt.
+bool is_sound(const http_request& head, std::size_t hosts) {
+    if (head.version == 11 && hosts != 1) return false;
+    return !head.headers.contains("transfer-encoding") || (head.version != 10 && lower(head.header("transfer-encoding")) == "chunked");
+}
+}  // namespace
+
+awaitable<http_read> http_reader::next(http_request& to, std::function<std::size_t(const http_request& head)> body_max) {
     http::request_parser<http::string_body> parser;
     parser.header_limit(static_cast<std::uint32_t>(limits::http_header_bytes_max));
-    parser.body_limit(body_max);
-    bool answered_continue = false;
+    parser.body_limit(boost::none);  // set as soon as the head says what it is
     bool started = !buffer_.empty();
     // Not eager: it stops behind the header, whose bytes are then known. Beast's own limit counts only what waits unparsed.
     parser.eager(false);
@@ -51,13 +75,18 @@ awaitable<http_read> http_reader::next(http_request& to, std::size_t body_max) {
             if (failed == http::error::body_limit) co_return http_read::body_too_big;
             if (failed && failed != http::error::need_more) co_return http_read::bad;
             if (in_head && head + (parser.is_header_done() ? 0 : buffer_.size()) > limits::http_header_bytes_max) co_return http_read::header_too_big;
-            if (parser.is_done()) break;
-            if (parser.is_header_done()) parser.eager(true);
-            if (parser.is_header_done() && !answered_continue && lower(parser.get()[http::field::expect]) == "100-continue") {
-                answered_continue = true;
-                if (!co_await from_.write_all("HTTP/1.1 100 Continue\r\n\r\n")) co_return http_read::broken;
+            if (in_head && parser.is_header_done()) {
+                parser.eager(true);
+                to = head_of(parser.get());
+                if (!is_sound(to, parser.get().count(http::field::host))) co_return http_read::bad;
+                const auto most = body_max(to);
+                if (parser.content_length().value_or(0) > most) co_return http_read::body_too_big;
+                parser.body_limit(most);
+                if (most > limits::rpc_body_bytes_max) from_.deadline_in(limits::rpc_file_deadline_ms);
+                if (!parser.is_done() && lower(to.header("expect")) == "100-continue" && !co_await from_.write_all("HTTP/1.1 100 Continue\r\n\r\n")) co_return http_read::broken;
+                if (!parser.is_done() && !buffer_.empty()) continue;  // the body has come with it
             }
-            if (in_head && parser.is_header_done() && !buffer_.empty()) continue;  // the body has come with it
+            if (parser.is_done()) break;
         }
         char chunk[16 * 1024];
         const auto got = co_await from_.read_some(chunk, sizeof chunk);
@@ -68,25 +97,7 @@ awaitable<http_read> http_reader::next(http_request& to, std::size_t body_max) {
         started = true;
         buffer_.append(chunk, static_cast<std::size_t>(got));
     }
-    auto message = parser.release();
-    to = {};
-    to.method = std::string(message.method_string());
-    to.target = std::string(message.target());
-    const auto cut = to.target.find('?');
-    to.path = to.target.substr(0, cut);
-    if (cut != std::string::npos) to.query = to.target.substr(cut + 1);
-    for (const auto& f : message) {
-        auto& value = to.headers[lower(f.name_string())];
-        if (!value.empty()) value += ", ";
-        value += std::string(f.value());
-    }
-    to.keep_alive = message.keep_alive();
-    to.version = static_cast<int>(message.version());
-    // RFC 9112 section 3.2: exactly one Host; our own origin is judged by it.
-    if (to.version == 11 && message.count(http::field::host) != 1) co_return http_read::bad;
-    // Section 6: any other transfer coding, or one in HTTP/1.0, leaves the body's end in doubt.
-    if (to.headers.contains("transfer-encoding") && (to.version == 10 || lower(to.header("transfer-encoding")) != "chunked")) co_return http_read::bad;
-    to.body = std::move(message.body());
+    to.body = std::move(parser.get().body());
     co_return http_read::request;
 }
 

@@ -1,5 +1,6 @@
 // HTTP/1.1 over a transport: Beast parses, the answer is written here. No Beast in this header (it is the build's cost).
 #pragma once
+#include <functional>
 #include <istream>
 #include <map>
 #include <memory>
@@ -44,7 +45,8 @@ class http_reader {
 public:
     explicit http_reader(transport& from) : from_(from) {}
     // The next request; on `bad` and the two limits the caller answers and closes.
-    awaitable<http_read> next(http_request& to, std::size_t body_max);
+    // body_max: asked with the head alone, before the body is read.
+    awaitable<http_read> next(http_request& to, std::function<std::size_t(const http_request& head)> body_max);
     // What came behind the request (the first frames of a WebSocket).
     [[nodiscard]] std::string take_rest() { return std::move(buffer_); }
 

@@ -251,7 +251,7 @@ awaitable<void> listener::serve(core& here, asio::ip::tcp::socket socket, std::s
     http_reader reader(*connection);
     while (!stopping_) {
         http_request request;
-        const auto read = co_await reader.next(request, limits::rpc_body_bytes_max);
+        const auto read = co_await reader.next(request, [this](const http_request& head) { return p_.rpc.body_max(head); });
         if (read == http_read::closed || read == http_read::broken) co_return;
         if (read != http_read::request) {
             auto r = plain_response(read == http_read::bad ? 400 : read == http_read::header_too_big ? 431 : 413,

@@ -37,7 +37,7 @@ awaitable<void> read_all(outcome& to, transport& from, std::size_t body_max) {
     http_reader reader(from);
     do {
         http_request r;
-        to.last = co_await reader.next(r, body_max);
+        to.last = co_await reader.next(r, [=](const http_request&) { return body_max; });
         if (to.last == http_read::request) to.requests.push_back(std::move(r));
     } while (to.last == http_read::request);
 }

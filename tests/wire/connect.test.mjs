@@ -504,6 +504,14 @@ describe('HTTP', () => {
     assert.equal((await c.response())?.status, 413);
     c.destroy();
   });
+  // An RPC that carries a file, for who is logged in.
+  const file = (bytes) => '{"file":"'.padEnd(bytes - 2, 'x') + '"}';
+  for (const [bytes, token, status] of [[8 * big, 'x', 401], [8 * big + 1, 'x', 413], [big, '', 401], [big + 1, '', 413]])
+    test(`a file in a body of ${bytes} bytes, ${token ? 'with a token' : 'without one'}: ${status}`, async () => {
+      const c = await over(post('PaymentService/ImportSettlement', file(bytes), token ? `Authorization: Bearer ${token}\r\n` : ''));
+      assert.equal((await c.response())?.status, status);
+      c.destroy();
+    });
   for (let round = 1; round <= 5; round++)
     test(`a client that sends all of a body of 4 MiB before it reads gets its 413 (${round})`, async () => {
       const c = await Connection.open(server);

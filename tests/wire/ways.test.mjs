@@ -229,6 +229,13 @@ describe('settlement files', () => {
     const two = await settle('alipay', details, { bankReference: 'BANK-3' });
     assert.deepEqual([two.orders, two.grossMinor, two.feeMinor], [1, '600', '4']);
   });
+  test('a file of 50 000 lines: each that is not ours is named', async () => {
+    const lines = Array.from({ length: 50_000 }, (_, i) => `txn_far_${i},charge,6.00,0.24,5.76,cny,${10_000_000 + i}`);
+    const file = ['balance_transaction_id,reporting_category,gross,fee,net,currency,payment_metadata[order]', ...lines].join('\n');
+    assert.ok(file.length > 2 * 1024 * 1024);
+    const said = await settle('stripe', file);
+    assert.equal(said.differences.filter((d) => d.why === 'not_our_order').length, lines.length);
+  });
   test('a file that cannot be read, by its line', async () => {
     await assert.rejects(settle('stripe', 'a,b\n1,2'), (e) => e.field === 'file' && /payment_metadata\[order\]/.test(e.message));
     await assert.rejects(settle('stripe', 'payment_metadata[order],gross\n1,2'), (e) => /line 1: the column fee is missing/.test(e.message));
