@@ -67,7 +67,9 @@ public:
         const auto u = user();
         auto& h = expected.holders.at(u);
         const auto id = " where user_id = " + std::to_string(u);
-        const auto limit = std::max<std::int64_t>(0, (h.spent / coin + roll(3'000) - 200) * coin);
+        // Close to what is spent, or far: the day goes on as long as the run does.
+        const auto room = roll(3) == 0 ? roll(3'000) - 200 : roll(300'000);
+        const auto limit = std::max<std::int64_t>(0, (h.spent / coin + room) * coin);
         switch (roll(7)) {
             case 0:
             case 1: {
