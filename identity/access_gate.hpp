@@ -37,8 +37,10 @@ public:
     // Throws when a rule asks for a relation that nobody resolves.
     void require_resolver(const std::string& where, const v1::Access& rule) const;
 
+    // Of a rule only what needs no request.
+    [[nodiscard]] static result<void> check_roles(const v1::Access& rule, const caller& who);
+
 private:
-    static result<void> check_roles(const v1::Access& rule, const caller& who);
     std::map<std::pair<int, std::string>, resolver> resolvers_;
 };
 

@@ -1,13 +1,10 @@
 #include "payments/audit.hpp"
 
+#include "ledger/reading.hpp"
 #include "payments/sql.hpp"
 
 namespace ovation::payments {
 namespace {
-constexpr auto whole_patience = std::chrono::minutes(30);  // all there is is read
-const pg::statement begin_snapshot{"begin_payments_snapshot", "begin isolation level repeatable read read only"};
-const pg::statement end_snapshot{"end_payments_snapshot", "commit"};
-
 struct question {
     const char* name;
     const pg::statement& ask;
@@ -25,13 +22,13 @@ const question questions[] = {
 }  // namespace
 
 awaitable<result<std::vector<ledger::check>>> verify(pg::connection& db) {
-    OVATION_CO_CHECK(co_await db.query(begin_snapshot, {}, whole_patience));
+    OVATION_CO_CHECK(co_await db.query(ledger::begin_snapshot, {}, ledger::reading_patience));
     std::vector<ledger::check> out;
     for (const auto& q : questions) {
-        OVATION_CO_TRY(const auto r, co_await db.query(q.ask, {}, whole_patience));
+        OVATION_CO_TRY(const auto r, co_await db.query(q.ask, {}, ledger::reading_patience));
         out.push_back(ledger::counted_of(q.name, r, q.sentence));
     }
-    OVATION_CO_CHECK(co_await db.query(end_snapshot, {}, whole_patience));
+    OVATION_CO_CHECK(co_await db.query(ledger::end_snapshot, {}, ledger::reading_patience));
     co_return out;
 }
 

@@ -6,12 +6,11 @@
 #include <map>
 
 #include "base/crypto.hpp"
+#include "ledger/reading.hpp"
 #include "payments/sql.hpp"
 
 namespace ovation::payments {
 namespace {
-constexpr auto patience = std::chrono::minutes(30);
-
 std::string csv_field(std::string_view text) {
     if (text.find_first_of(",\"\n\r") == text.npos) return std::string(text);
     std::string out = "\"";
@@ -83,7 +82,7 @@ awaitable<result<month_pack>> make_pack(pg::pool& db, std::string first_day, std
     out.marker_seq = closed.number(0, 0);
     out.last_seq = closed.number(0, 1);
     const auto after = closed.number(0, 2);
-    OVATION_CO_TRY(auto trial, co_await db.query(sql::pack_trial, pg::with(after, out.last_seq), patience));
+    OVATION_CO_TRY(auto trial, co_await db.query(sql::pack_trial, pg::with(after, out.last_seq), ledger::reading_patience));
     out.files.emplace_back("trial_balance.csv", csv_of("account,opening_micros,debits_micros,credits_micros,closing_micros", trial, 5));
     // Coins that are sold and not yet spent, and money that is held until something is decided or delivered.
     std::string coins = "what,micros\n";
@@ -96,17 +95,17 @@ awaitable<result<month_pack>> make_pack(pg::pool& db, std::string first_day, std
         coins += fmt::format("{},{}\n", name, trial.number(i, 4));
     }
     out.files.emplace_back("coins.csv", coins + fmt::format("unspent,{}\ndeferred,{}\n", unspent, deferred));
-    OVATION_CO_TRY(auto owed, co_await db.query(sql::pack_receivables, pg::with(out.last_seq, first_day, time_zone), patience));
+    OVATION_CO_TRY(auto owed, co_await db.query(sql::pack_receivables, pg::with(out.last_seq, first_day, time_zone), ledger::reading_patience));
     out.files.emplace_back("receivables.csv", csv_of("account,owed_micros,days_0_30,days_31_90,days_91_180,over_180", owed, 6));
-    OVATION_CO_TRY(auto vat, co_await db.query(sql::pack_vat, pg::with(after, out.last_seq, time_zone), patience));
+    OVATION_CO_TRY(auto vat, co_await db.query(sql::pack_vat, pg::with(after, out.last_seq, time_zone), ledger::reading_patience));
     out.files.emplace_back("vat.csv", csv_of("day,vat_bp,what,entries,price_micros,vat_micros", vat, 6));
-    OVATION_CO_TRY(auto withheld, co_await db.query(sql::pack_withholding, pg::with(after, out.last_seq), patience));
+    OVATION_CO_TRY(auto withheld, co_await db.query(sql::pack_withholding, pg::with(after, out.last_seq), ledger::reading_patience));
     out.files.emplace_back("withholding.csv", csv_of("payout,user,name,holder,scheme,year,month,reversal,income_minor,withheld_minor,entry", withheld, 11));
-    OVATION_CO_TRY(auto paid, co_await db.query(sql::pack_payouts, pg::with(after, out.last_seq, time_zone), patience));
+    OVATION_CO_TRY(auto paid, co_await db.query(sql::pack_payouts, pg::with(after, out.last_seq, time_zone), ledger::reading_patience));
     out.files.emplace_back("payouts.csv", csv_of("payout,user,name,origin,gross_minor,recovered_minor,withheld_minor,net_minor,attempt,state,entry,day", paid, 12));
     if (bank) {
-        OVATION_CO_TRY(auto ours, co_await db.query(sql::pack_bank, pg::with(after, out.last_seq, time_zone), patience));
-        OVATION_CO_TRY(auto balances, co_await db.query(sql::pack_bank_balance, pg::with(after, out.last_seq), patience));
+        OVATION_CO_TRY(auto ours, co_await db.query(sql::pack_bank, pg::with(after, out.last_seq, time_zone), ledger::reading_patience));
+        OVATION_CO_TRY(auto balances, co_await db.query(sql::pack_bank_balance, pg::with(after, out.last_seq), ledger::reading_patience));
         auto text = compare_with_bank(ours, balances, *bank, out);
         out.files.emplace_back("bank.csv", std::move(text));
     }

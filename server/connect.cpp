@@ -211,7 +211,10 @@ awaitable<std::optional<http_response>> connect_router::handle(const http_reques
 
 std::size_t connect_router::body_max(const http_request& head) const {
     const auto at = methods_.find(head.path);
-    return at != methods_.end() && at->second.rule.file() && !head.header("authorization").empty() ? limits::rpc_file_bytes_max : limits::rpc_body_bytes_max;
+    const auto authorization = head.header("authorization");
+    if (at == methods_.end() || !at->second.rule.file() || !authorization.starts_with("Bearer ")) return limits::rpc_body_bytes_max;
+    const auto who = p_.people.authenticate(authorization.substr(7));
+    return who && access_gate::check_roles(at->second.rule, *who) ? limits::rpc_file_bytes_max : limits::rpc_body_bytes_max;
 }
 
 awaitable<http_response> connect_router::call(const method& m, const http_request& request) {

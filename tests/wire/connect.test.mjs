@@ -504,11 +504,11 @@ describe('HTTP', () => {
     assert.equal((await c.response())?.status, 413);
     c.destroy();
   });
-  // An RPC that carries a file, for who is logged in.
+  // An RPC that carries a file: more from who may call it.
   const file = (bytes) => '{"file":"'.padEnd(bytes - 2, 'x') + '"}';
-  for (const [bytes, token, status] of [[8 * big, 'x', 401], [8 * big + 1, 'x', 413], [big, '', 401], [big + 1, '', 413]])
-    test(`a file in a body of ${bytes} bytes, ${token ? 'with a token' : 'without one'}: ${status}`, async () => {
-      const c = await over(post('PaymentService/ImportSettlement', file(bytes), token ? `Authorization: Bearer ${token}\r\n` : ''));
+  for (const [bytes, handle, status] of [[8 * big, 'finance', 400], [8 * big + 1, 'finance', 413], [big, '', 401], [big + 1, '', 413], [big, 'ops', 403], [big + 1, 'ops', 413]])
+    test(`a file in a body of ${bytes} bytes from ${handle || 'nobody'}: ${status}`, async () => {
+      const c = await over(post('PaymentService/ImportSettlement', file(bytes), handle ? `Authorization: Bearer ${await server.logIn(handle)}\r\n` : ''));
       assert.equal((await c.response())?.status, status);
       c.destroy();
     });
