@@ -67,17 +67,12 @@ check said(std::string name, const finding& f, std::string sentence) {
 }
 
 // The kinds of the accounts that a page moves and that were not met before.
-awaitable<result<void>> learn_accounts(pg::connection& db, const journal_page& page, const journal_reader& journal, recount& into) {
+awaitable<result<void>> learn_accounts(pg::connection& db, const journal_page& page, recount& into) {
     std::string unknown = "{";
     const auto ask = [&](std::int64_t id) {
         if (auto& a = into.accounts[id]; !std::exchange(a.known, true)) append_number(unknown, id);
     };
-    for (const auto& g : page.gifts) {
-        if (const auto* w = journal.wallet_of(g.payer))
-            for (const auto id : {w->bonus, w->gift_only, w->paid}) ask(id);
-        if (const auto* r = journal.route_of(g.route))
-            for (const auto id : r->accounts) ask(id);
-    }
+    for (const auto id : page.new_accounts) ask(id);
     for (const auto& e : page.entries)
         for (const auto id : e.accounts) ask(id);
     if (unknown.size() == 1) co_return result<void>{};
@@ -149,20 +144,30 @@ awaitable<result<std::vector<check>>> verify(pg::connection& db, std::vector<che
     for (int i = 0; i < days.size(); ++i) counted.day_starts.push_back(days.number(i, 0));
     journal_reader journal(db);
     {
-        // A page is counted while the next one comes.
-        std::future<void> counting;
-        for (std::int64_t from = lowest; from <= highest; from += reading_page) {
-            OVATION_CO_TRY(auto page, co_await journal.read(from, from + reading_page));
-            if (counting.valid()) counting.get();
-            OVATION_CO_CHECK(co_await journal.load_for(page));
-            OVATION_CO_CHECK(co_await learn_accounts(db, page, journal, counted));
-            counting = std::async(std::launch::async, [&counted, &journal, page = std::move(page)] { counted.take(page, journal); });
+        // While a page comes, another thread counts the one before the last and takes the last one apart.
+        journal_page last;
+        std::future<result<journal_page>> working;
+        for (std::int64_t from = lowest;; from += reading_page) {
+            journal_reader::raw_page next;
+            if (from <= highest) {
+                OVATION_CO_TRY(next, co_await journal.fetch(from, from + reading_page));
+            }
+            if (working.valid()) {
+                OVATION_CO_TRY(last, working.get());
+                OVATION_CO_CHECK(co_await journal.load_for(last));
+                OVATION_CO_CHECK(co_await learn_accounts(db, last, counted));
+            }
+            if (from > highest) break;
+            working = std::async(std::launch::async, [&counted, &journal, last = std::exchange(last, {}), next = std::move(next)] {
+                counted.take(last);
+                return journal.parse(next);
+            });
         }
-        if (counting.valid()) counting.get();
+        counted.take(last);
     }
     counted.numbers.count(counted.tree.size() == head.number(0, 0), [&] { return fmt::format("head {}, entries {}", head.number(0, 0), counted.tree.size()); });
     counted.numbers.count(highest == head.number(0, 1) && lowest == head.number(0, 4), [&] { return fmt::format("from {} to {}", head.number(0, 4), head.number(0, 1)); });
-    finding keys{0, static_cast<std::int64_t>(counted.keys.size()), {}}, balances, total, spend, tree;
+    finding keys{0, counted.key_count(), {}}, balances, total, spend, tree;
     if (!counted.doubled_keys().empty()) {  // or two whose 64 bits are alike
         OVATION_CO_TRY(const auto twice, co_await db.query(sql::verify_keys, {}, reading_patience));
         keys.bad = twice.number(0, 0);

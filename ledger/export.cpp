@@ -84,23 +84,22 @@ awaitable<result<std::int64_t>> export_books(pg::connection& db, export_format f
     journal_reader journal(db);
     std::int64_t written = 0;
     for (std::int64_t from = 1; from <= head.number(0, 0); from += reading_page) {
-        OVATION_CO_TRY(const auto rows, co_await journal.read(from, from + reading_page));
+        OVATION_CO_TRY(auto rows, co_await journal.read(from, from + reading_page));
         OVATION_CO_CHECK(co_await journal.load_for(rows));
         for (std::size_t g = 0, e = 0; g < rows.gifts.size() || e < rows.entries.size(); ++written) {
             std::vector<std::pair<std::string, std::int64_t>> legs;
             if (e == rows.entries.size() || (g < rows.gifts.size() && rows.gifts[g].seq < rows.entries[e].seq)) {
+                const auto* r = rows.routes[g];
+                const auto* w = rows.wallets[g];
                 const auto& gift = rows.gifts[g++];
-                const auto* r = journal.route_of(gift.route);
-                const auto* w = journal.wallet_of(gift.payer);
                 if (!r || !w) co_return internal_fault(fmt::format("entry {} has no route or wallet; run ovation ledger verify", gift.seq));
                 const auto add = [&](std::int64_t account, std::int64_t amount) {
                     if (amount != 0) legs.emplace_back(accounts[account], amount);
                 };
-                add(w->bonus, -gift.bonus);
-                add(w->gift_only, -gift.gift_only);
-                add(w->paid, -(gift.price - gift.bonus - gift.gift_only));
-                const std::array<std::int64_t, 7> amounts{gift.legs.vat, gift.legs.rights, gift.legs.singer, gift.legs.agent, gift.legs.venue, gift.legs.platform, gift.legs.promo};
-                for (std::size_t i = 0; i < amounts.size(); ++i) add(r->accounts[i], amounts[i]);
+                const auto paid = paid_legs(gift);
+                for (std::size_t i = 0; i < paid.size(); ++i) add(w->accounts[i], paid[i]);
+                const auto got = got_legs(gift);
+                for (std::size_t i = 0; i < got.size(); ++i) add(r->accounts[i], got[i]);
                 transaction(gift.seq, gift.at_us, "gift", gift.key.text(), legs);
             } else {
                 const auto& entry = rows.entries[e++];

@@ -6,9 +6,6 @@
 #include "ledger/sql.hpp"
 
 namespace ovation::ledger {
-namespace {
-}  // namespace
-
 awaitable<result<checkpoint>> seal(pg::connection& db, seal_folder& folder, seal_signer by) {
     checkpoint last{by.name, 0, merkle_tree().root()};
     if (const auto note = folder.note()) {
@@ -24,7 +21,7 @@ awaitable<result<checkpoint>> seal(pg::connection& db, seal_folder& folder, seal
     journal_reader journal(db);
     for (auto from = last.size + 1; from <= hashed; from += reading_page) {
         const auto to = std::min(from + reading_page, hashed + 1);
-        OVATION_CO_TRY(const auto rows, co_await journal.read(from, to));
+        OVATION_CO_TRY(auto rows, co_await journal.read(from, to));
         OVATION_CO_CHECK(co_await journal.load_for(rows));
         OVATION_CO_TRY(const auto leaves, journal.leaves(rows, from));
         for (const auto& l : leaves) tree.append(l);
@@ -44,13 +41,13 @@ awaitable<result<std::string>> prove_entry(pg::connection& db, const seal_folder
     OVATION_CO_TRY(const auto at, open_checkpoint(note, key));
     if (seq < 1 || seq > at.size) co_return invalid("seq", fmt::format("the newest checkpoint has the entries 1 to {}.", at.size));
     journal_reader journal(db);
-    OVATION_CO_TRY(const auto rows, co_await journal.read(seq, seq + 1));
+    OVATION_CO_TRY(auto rows, co_await journal.read(seq, seq + 1));
     OVATION_CO_CHECK(co_await journal.load_for(rows));
     inclusion proof{{}, seq - 1, inclusion_proof(seq - 1, at.size, folder.source(at.size)), note};
     if (!rows.gifts.empty()) {
         const auto& g = rows.gifts.front();
-        const auto* r = journal.route_of(g.route);
-        const auto* w = journal.wallet_of(g.payer);
+        const auto* r = rows.routes.front();
+        const auto* w = rows.wallets.front();
         if (r && w) proof.leaf = leaf_bytes(g, r->digest, w->salt);
     } else if (!rows.entries.empty()) {
         proof.leaf = leaf_bytes(rows.entries.front());

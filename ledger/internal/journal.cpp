@@ -72,10 +72,20 @@ route_text route_text_of(const pg::rows& r, int i) {
     return out;
 }
 
-awaitable<result<journal_page>> journal_reader::read(std::int64_t from, std::int64_t to) {
+awaitable<result<journal_reader::raw_page>> journal_reader::fetch(std::int64_t from, std::int64_t to) {
+    raw_page out;
+    OVATION_CO_TRY(out.gifts, co_await db_.copy_out(fmt::format("copy (select {} from ledger.gift where seq >= {} and seq < {} order by seq) to stdout (format binary)", gift_columns, from, to), reading_patience));
+    OVATION_CO_TRY(out.entries, co_await db_.copy_out(
+        fmt::format("copy (select e.seq, e.kind, e.key, e.at, e.accounts, e.amounts, e.reference, e.detail::text, e.salt, "
+                    "(select string_agg(coalesce(a.name, '?'), E'\\n' order by u.n) from unnest(e.accounts) with ordinality u (id, n) left join ledger.account a on a.id = u.id) "
+                    "from ledger.entry e where e.seq >= {} and e.seq < {} order by e.seq) to stdout (format binary)", from, to), reading_patience));
+    co_return out;
+}
+
+result<journal_page> journal_reader::parse(const raw_page& raw) const {
     journal_page out;
-    OVATION_CO_TRY(const auto gifts, co_await db_.copy_out(fmt::format("copy (select {} from ledger.gift where seq >= {} and seq < {} order by seq) to stdout (format binary)", gift_columns, from, to), reading_patience));
-    copy_reader g(gifts);
+    out.gifts.reserve(raw.gifts.size() / 230);
+    copy_reader g(raw.gifts);
     while (g.next_row()) {
         auto& row = out.gifts.emplace_back();
         row.seq = g.value<std::int64_t>();
@@ -87,11 +97,7 @@ awaitable<result<journal_page>> journal_reader::read(std::int64_t from, std::int
             *v = g.value<std::int64_t>();
         row.quantity = g.value<std::int32_t>();
     }
-    OVATION_CO_TRY(const auto entries, co_await db_.copy_out(
-        fmt::format("copy (select e.seq, e.kind, e.key, e.at, e.accounts, e.amounts, e.reference, e.detail::text, e.salt, "
-                    "(select string_agg(coalesce(a.name, '?'), E'\\n' order by u.n) from unnest(e.accounts) with ordinality u (id, n) left join ledger.account a on a.id = u.id) "
-                    "from ledger.entry e where e.seq >= {} and e.seq < {} order by e.seq) to stdout (format binary)", from, to), reading_patience));
-    copy_reader e(entries);
+    copy_reader e(raw.entries);
     while (e.next_row()) {
         auto& row = out.entries.emplace_back();
         row.seq = e.value<std::int64_t>();
@@ -115,15 +121,39 @@ awaitable<result<journal_page>> journal_reader::read(std::int64_t from, std::int
         row.amounts.resize(legs);
         row.names.resize(legs);
     }
-    if (g.broken() || e.broken()) co_return internal_fault("the journal came back cut short");
-    co_return out;
+    if (g.broken() || e.broken()) return internal_fault("the journal came back cut short");
+    resolve(out);
+    return out;
 }
 
-awaitable<result<void>> journal_reader::load_for(const journal_page& page) {
+awaitable<result<journal_page>> journal_reader::read(std::int64_t from, std::int64_t to) {
+    OVATION_CO_TRY(const auto raw, co_await fetch(from, to));
+    co_return parse(raw);
+}
+
+void journal_reader::resolve(journal_page& page) const {
+    page.routes.resize(page.gifts.size());
+    page.wallets.resize(page.gifts.size());
+    std::int64_t last = 0;
+    const known_route* its = nullptr;
+    for (std::size_t i = 0; i < page.gifts.size(); ++i) {
+        const auto& g = page.gifts[i];
+        if (!its || g.route != last) {  // many in a row have one
+            const auto at = routes_.find(last = g.route);
+            its = at == routes_.end() ? nullptr : &at->second;
+        }
+        page.routes[i] = its;
+        if (page.wallets[i]) continue;
+        const auto at = wallets_.find(g.payer);
+        page.wallets[i] = at == wallets_.end() ? nullptr : &at->second;
+    }
+}
+
+awaitable<result<void>> journal_reader::load_for(journal_page& page) {
     std::unordered_set<std::int64_t> routes, users;
-    for (const auto& g : page.gifts) {
-        if (!routes_.contains(g.route)) routes.insert(g.route);
-        if (!wallets_.contains(g.payer)) users.insert(g.payer);
+    for (std::size_t i = 0; i < page.gifts.size(); ++i) {
+        if (!page.routes[i]) routes.insert(page.gifts[i].route);
+        if (!page.wallets[i]) users.insert(page.gifts[i].payer);
     }
     const auto list = [](const std::unordered_set<std::int64_t>& ids) {
         std::string out = "{";
@@ -133,31 +163,30 @@ awaitable<result<void>> journal_reader::load_for(const journal_page& page) {
     if (!routes.empty()) {
         OVATION_CO_TRY(const auto r, co_await db_.query(sql::load_routes, list(routes), reading_patience));
         for (int i = 0; i + 6 < r.size(); i += 7) {
-            known_route made{route_text_of(r, i), {}, {}};
+            known_route made{route_text_of(r, i), {}, {}, routes_.size()};
             made.digest = digest_of(made.text);
-            for (int leg = 0; leg < 7; ++leg) made.accounts[static_cast<std::size_t>(leg)] = r.number(i + leg, 16);
+            for (int leg = 0; leg < 7; ++leg) page.new_accounts.push_back(made.accounts[static_cast<std::size_t>(leg)] = r.number(i + leg, 16));
             routes_.emplace(r.number(i, 0), std::move(made));
         }
     }
     if (!users.empty()) {
         OVATION_CO_TRY(const auto r, co_await db_.query(sql::salts, list(users), reading_patience));
         for (int i = 0; i < r.size(); ++i) {
-            known_wallet made{{}, r.number(i, 2), r.number(i, 3), r.number(i, 4)};
+            known_wallet made{{}, {r.number(i, 4), r.number(i, 3), r.number(i, 2)}, wallets_.size()};
+            page.new_accounts.insert(page.new_accounts.end(), made.accounts.begin(), made.accounts.end());
             const auto bytes = pg::bytes_of("\\x" + r.string(i, 1));
             std::memcpy(made.salt.data(), bytes.data(), std::min(bytes.size(), made.salt.size()));
             wallets_.emplace(r.number(i, 0), made);
         }
     }
+    if (!routes.empty() || !users.empty()) resolve(page);
     co_return result<void>{};
 }
 
-const journal_reader::known_route* journal_reader::route_of(std::int64_t id) const {
-    const auto at = routes_.find(id);
-    return at == routes_.end() ? nullptr : &at->second;
-}
-const journal_reader::known_wallet* journal_reader::wallet_of(std::int64_t user) const {
-    const auto at = wallets_.find(user);
-    return at == wallets_.end() ? nullptr : &at->second;
+tree_hash journal_reader::leaf_at(const journal_page& page, std::size_t gift) {
+    const auto* r = page.routes[gift];
+    const auto* w = page.wallets[gift];
+    return r && w ? leaf_of(page.gifts[gift], r->digest, w->salt) : no_leaf;
 }
 
 result<std::vector<tree_hash>> journal_reader::leaves(const journal_page& page, std::int64_t from) {
@@ -168,10 +197,7 @@ result<std::vector<tree_hash>> journal_reader::leaves(const journal_page& page, 
         const auto seq = gift ? page.gifts[g].seq : page.entries[e].seq;
         if (seq != from + static_cast<std::int64_t>(out.size())) return internal_fault(fmt::format("entry {} is missing or there twice", from + static_cast<std::int64_t>(out.size())));
         if (gift) {
-            const auto& row = page.gifts[g++];
-            const auto* r = route_of(row.route);
-            const auto* wallet = wallet_of(row.payer);
-            out.push_back(r && wallet ? leaf_of(row, r->digest, wallet->salt) : no_leaf);
+            out.push_back(leaf_at(page, g++));
         } else {
             out.push_back(leaf_of(page.entries[e++]));
         }

@@ -8,10 +8,27 @@
 
 namespace ovation::ledger {
 
+// What a gift's row only names; `place` counts them in the order in which they were met.
+struct known_route {
+    route_text text;
+    tree_hash digest{};
+    std::array<std::int64_t, 7> accounts{};
+    std::size_t place = 0;
+};
+struct known_wallet {
+    leaf_salt salt{};
+    std::array<std::int64_t, 3> accounts{};  // bonus, gift-only, paid
+    std::size_t place = 0;
+};
+
 // Entries of [from, to), each kind in order of seq.
 struct journal_page {
     std::vector<gift_row> gifts;
     std::vector<entry_row> entries;
+    // Of the gifts, once they are loaded; none where the row is gone.
+    std::vector<const known_route*> routes;
+    std::vector<const known_wallet*> wallets;
+    std::vector<std::int64_t> new_accounts;  // of the routes and wallets that this page was the first to need
 };
 
 class journal_reader {
@@ -19,25 +36,23 @@ public:
     explicit journal_reader(pg::connection& db) : db_(db) {}
     awaitable<result<journal_page>> read(std::int64_t from, std::int64_t to);
     // Brings in the routes and wallets that the page's gifts need for their leaves.
-    awaitable<result<void>> load_for(const journal_page& page);
-    // The leaves of a page whose numbers have no gap; a fault names the number that is missing or there twice.
-    result<std::vector<tree_hash>> leaves(const journal_page& page, std::int64_t from);
-
-    struct known_route {
-        route_text text;
-        tree_hash digest{};
-        std::array<std::int64_t, 7> accounts{};
-    };
-    struct known_wallet {
-        leaf_salt salt{};
-        std::int64_t paid = 0, gift_only = 0, bonus = 0;  // accounts
-    };
-    [[nodiscard]] const known_route* route_of(std::int64_t id) const;
-    [[nodiscard]] const known_wallet* wallet_of(std::int64_t user) const;
+    awaitable<result<void>> load_for(journal_page& page);
+    // The leaves of a loaded page whose numbers have no gap; a fault names the number that is missing or there twice.
+    static result<std::vector<tree_hash>> leaves(const journal_page& page, std::int64_t from);
     // A gift whose route or wallet is gone has this leaf, which no tree holds.
     static constexpr tree_hash no_leaf{};
+    static tree_hash leaf_at(const journal_page& page, std::size_t gift);
+
+    // The same in steps, for who reads on while another thread takes the last page apart: binary COPYs of gifts and entries, …
+    struct raw_page {
+        std::string gifts, entries;
+    };
+    awaitable<result<raw_page>> fetch(std::int64_t from, std::int64_t to);
+    // … their rows, with what is known already (not while load_for runs).
+    result<journal_page> parse(const raw_page& raw) const;
 
 private:
+    void resolve(journal_page& page) const;
     pg::connection& db_;
     std::unordered_map<std::int64_t, known_route> routes_;
     std::unordered_map<std::int64_t, known_wallet> wallets_;

@@ -21,8 +21,8 @@ struct finding {
 
 class recount {
 public:
-    // The pages in order of seq; routes and wallets of its gifts are loaded in `journal`, kinds of accounts in `kinds`.
-    void take(const journal_page& page, const journal_reader& journal);
+    // The pages in order of seq; routes and wallets of their gifts are loaded, kinds of accounts are set in `accounts`.
+    void take(const journal_page& page);
 
     struct standing {
         std::int64_t amount = 0, version = 0;
@@ -36,17 +36,27 @@ public:
     finding numbers, sums, floors, coins, splits;
     merkle_tree tree;
     std::map<std::int64_t, tree_hash> roots_at;                    // filled in where it is asked for
-    std::vector<std::uint64_t> keys;                               // 64 bits of each
-    // Values of `keys` that are there twice.
+    // 64 bits of each key, apart by the highest eight of them.
+    std::array<std::vector<std::uint64_t>, 256> keys;
+    [[nodiscard]] std::int64_t key_count() const;
+    // Those that are there twice; sorts `keys`.
     std::vector<std::uint64_t> doubled_keys();
     static std::uint64_t short_key(const uuid& key);
     static std::uint64_t short_key(const std::string& key);
 
 private:
-    standing& move(std::int64_t account, std::int64_t amount);
-    void spend(std::int64_t account, std::int64_t day, std::int64_t amount);
+    static void move(standing& a, std::int64_t amount);
+    static void spend(standing& a, std::int64_t day, std::int64_t amount);
     void check(const standing& a, std::int64_t account, std::int64_t seq);  // after all legs of an entry
+    void keep(std::uint64_t key) { keys[key >> 56].push_back(key); }
     [[nodiscard]] std::int64_t day_of(std::int64_t at_us) const;
+    // The standings of a route's or a wallet's accounts, looked up once.
+    template <std::size_t N>
+    using seats = std::vector<std::array<standing*, N>>;
+    template <std::size_t N>
+    std::array<standing*, N>& seats_of(seats<N>& of, std::size_t place, const std::array<std::int64_t, N>& accounts);
+    seats<3> wallet_seats_;
+    seats<7> route_seats_;
     std::unordered_map<std::int64_t, std::int64_t> hold_days_;  // by the account that holds
     std::int64_t next_ = 1;
 };

@@ -41,7 +41,7 @@ awaitable<result<void>> resident_writer::begin(pg::connection& db, std::int64_t 
     journal_reader journal(db);
     for (auto from = tree->size() + 1; from <= seq_; from += reading_page) {
         const auto to = std::min(from + reading_page, seq_ + 1);
-        OVATION_CO_TRY(const auto rows, co_await journal.read(from, to));
+        OVATION_CO_TRY(auto rows, co_await journal.read(from, to));
         OVATION_CO_CHECK(co_await journal.load_for(rows));
         OVATION_CO_TRY(const auto made, journal.leaves(rows, from));
         for (const auto& leaf : made) {

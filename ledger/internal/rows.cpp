@@ -29,6 +29,12 @@ void column(std::string& out, Number v) {
 }
 std::string_view bytes_of(const leaf_salt& s) { return {reinterpret_cast<const char*>(s.data()), s.size()}; }
 std::string_view bytes_of(const uuid& u) { return {reinterpret_cast<const char*>(u.bytes.data()), u.bytes.size()}; }
+char* put(char* at, std::string_view bytes) { return std::copy(bytes.begin(), bytes.end(), at); }
+char* put(char* at, std::int64_t v) {
+    const auto n = __builtin_bswap64(static_cast<std::uint64_t>(v));
+    std::memcpy(at, &n, sizeof n);
+    return at + sizeof n;
+}
 
 // The same text for what PostgreSQL took and for what it gives back: keys in order, no spaces.
 void canonical(std::string& out, const boost::json::value& v) {
@@ -68,25 +74,33 @@ tree_hash digest_of(const route_text& r) {
     return hash_of({out});
 }
 
-std::string leaf_bytes(const gift_row& g, const tree_hash& route, const leaf_salt& wallet) {
-    std::string out;
-    out.reserve(256);
-    out += leaf_version;
-    out += 'g';
+constexpr std::size_t gift_leaf_size = 2 + 16 + 8 + 16 + 17 * 8 + 32;
+static std::array<char, gift_leaf_size> gift_leaf(const gift_row& g, const tree_hash& route, const leaf_salt& wallet) {
+    std::array<char, gift_leaf_size> out;
     // One leaf shown does not open the wallet's others.
-    std::string place;
-    big_endian(place, g.seq);
-    const auto salt = hash_of({bytes_of(wallet), place});
-    out.append(reinterpret_cast<const char*>(salt.data()), 16);
-    big_endian(out, g.seq);
-    out.append(bytes_of(g.key));
+    std::array<char, 8> place;
+    put(place.data(), g.seq);
+    const auto salt = hash_of({bytes_of(wallet), std::string_view(place.data(), place.size())});
+    char* at = out.data();
+    *at++ = leaf_version;
+    *at++ = 'g';
+    at = put(at, bytes_of(salt).substr(0, 16));
+    at = put(at, g.seq);
+    at = put(at, bytes_of(g.key));
     for (const auto v : {g.at_us, g.payer, g.route, g.item, g.room, g.performance, g.price, g.bonus, g.gift_only, g.legs.vat, g.legs.rights, g.legs.singer, g.legs.agent, g.legs.venue,
                          g.legs.platform, g.legs.promo, std::int64_t{g.quantity}})
-        big_endian(out, v);
-    out.append(bytes_of(route));
+        at = put(at, v);
+    put(at, bytes_of(route));
     return out;
 }
-tree_hash leaf_of(const gift_row& g, const tree_hash& route, const leaf_salt& wallet) { return leaf_hash(leaf_bytes(g, route, wallet)); }
+std::string leaf_bytes(const gift_row& g, const tree_hash& route, const leaf_salt& wallet) {
+    const auto bytes = gift_leaf(g, route, wallet);
+    return {bytes.data(), bytes.size()};
+}
+tree_hash leaf_of(const gift_row& g, const tree_hash& route, const leaf_salt& wallet) {
+    const auto bytes = gift_leaf(g, route, wallet);
+    return leaf_hash({bytes.data(), bytes.size()});
+}
 
 std::string leaf_bytes(const entry_row& e) {
     std::string out;

@@ -22,6 +22,10 @@ struct gift_row {
     std::int32_t quantity = 0;
 };
 
+// What goes out of the payer's accounts (bonus, gift-only, paid) and into the route's (vat, rights, singer, agent, venue, platform, promo).
+inline std::array<std::int64_t, 3> paid_legs(const gift_row& g) { return {-g.bonus, -g.gift_only, -(g.price - g.bonus - g.gift_only)}; }
+inline std::array<std::int64_t, 7> got_legs(const gift_row& g) { return {g.legs.vat, g.legs.rights, g.legs.singer, g.legs.agent, g.legs.venue, g.legs.platform, g.legs.promo}; }
+
 struct entry_row {
     std::int64_t seq = 0;
     std::string kind, key;
