@@ -184,7 +184,7 @@ awaitable<result<void>> connection::flush() {
 }
 
 // COPY does not go in pipeline mode. After any fault but PostgreSQL's own refusal the connection is lost.
-awaitable<result<void>> connection::simple_query(const std::string& sql, std::string_view in, std::string* out) {
+awaitable<result<void>> connection::simple_query(const std::string& sql, std::string_view in, const std::function<void(std::string_view)>& out) {
     if (PQexitPipelineMode(raw_) != 1 || PQsendQuery(raw_, sql.c_str()) != 1) co_return lost();
     OVATION_CO_CHECK(co_await flush());
     std::optional<fault> failure;
@@ -214,7 +214,7 @@ awaitable<result<void>> connection::simple_query(const std::string& sql, std::st
                     if (!co_await wait(asio::posix::stream_descriptor::wait_read) || PQconsumeInput(raw_) != 1) co_return lost();
                     continue;
                 }
-                if (out) out->append(row, static_cast<std::size_t>(size));
+                if (out) out({row, static_cast<std::size_t>(size)});
                 PQfreemem(row);
             }
         } else if (status == PGRES_FATAL_ERROR) {
@@ -236,12 +236,10 @@ awaitable<result<void>> connection::copy_in(std::string sql, std::string_view da
     arm(limit);
     co_return co_await simple_query(sql, data, nullptr);
 }
-awaitable<result<std::string>> connection::copy_out(std::string sql, std::chrono::milliseconds limit) {
+awaitable<result<void>> connection::copy_out(std::string sql, std::chrono::milliseconds limit, std::function<void(std::string_view)> each) {
     if (!usable()) co_return lost();
     arm(limit);
-    std::string out;
-    OVATION_CO_CHECK(co_await simple_query(sql, {}, &out));
-    co_return out;
+    co_return co_await simple_query(sql, {}, each);
 }
 
 awaitable<result<std::vector<rows>>> connection::run(std::vector<request> requests, std::chrono::milliseconds limit) {

@@ -7,6 +7,7 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -103,8 +104,8 @@ public:
     awaitable<result<rows>> query(const statement& what, params values, std::chrono::milliseconds limit);
     // Statements as one text, one implicit transaction, with one `copy … from stdin` among them, which gets `data`.
     awaitable<result<void>> copy_in(std::string sql, std::string_view data, std::chrono::milliseconds limit);
-    // One `copy … to stdout`: all that came.
-    awaitable<result<std::string>> copy_out(std::string sql, std::chrono::milliseconds limit);
+    // One `copy … to stdout`: each message as it comes (of a binary one: a row, the first behind the head, then the end).
+    awaitable<result<void>> copy_out(std::string sql, std::chrono::milliseconds limit, std::function<void(std::string_view)> each);
     [[nodiscard]] bool usable() const { return raw_ != nullptr && !broken_; }
     // Whether it can still be used after having been idle.
     [[nodiscard]] bool alive();
@@ -115,7 +116,7 @@ private:
     awaitable<bool> wait(asio::posix::stream_descriptor::wait_type what);
     awaitable<result<PGresult*>> next_result();
     awaitable<result<void>> flush();
-    awaitable<result<void>> simple_query(const std::string& sql, std::string_view in, std::string* out);
+    awaitable<result<void>> simple_query(const std::string& sql, std::string_view in, const std::function<void(std::string_view)>& out);
     fault lost();
     void arm(std::chrono::milliseconds limit);
 

@@ -144,23 +144,24 @@ awaitable<result<std::vector<check>>> verify(pg::connection& db, std::vector<che
     for (int i = 0; i < days.size(); ++i) counted.day_starts.push_back(days.number(i, 0));
     journal_reader journal(db);
     {
-        // While a page comes, another thread counts the one before the last and takes the last one apart.
+        // While a page comes, another thread counts the one before the last and arranges the last one.
         journal_page last;
-        std::future<result<journal_page>> working;
+        std::future<journal_page> working;
         for (std::int64_t from = lowest;; from += reading_page) {
-            journal_reader::raw_page next;
+            journal_page next;
             if (from <= highest) {
                 OVATION_CO_TRY(next, co_await journal.fetch(from, from + reading_page));
             }
             if (working.valid()) {
-                OVATION_CO_TRY(last, working.get());
+                last = working.get();
                 OVATION_CO_CHECK(co_await journal.load_for(last));
                 OVATION_CO_CHECK(co_await learn_accounts(db, last, counted));
             }
             if (from > highest) break;
-            working = std::async(std::launch::async, [&counted, &journal, last = std::exchange(last, {}), next = std::move(next)] {
+            working = std::async(std::launch::async, [&counted, &journal, last = std::exchange(last, {}), next = std::move(next)]() mutable {
                 counted.take(last);
-                return journal.parse(next);
+                journal.arrange(next);
+                return std::move(next);
             });
         }
         counted.take(last);

@@ -3,12 +3,13 @@
 // a doubtful COMMIT is resolved by sending the same batch again: its keys are then known. Posting itself is the resident writer's.
 #pragma once
 #include <atomic>
+#include <boost/unordered/unordered_flat_map.hpp>
+#include <boost/unordered/unordered_flat_set.hpp>
 #include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <thread>
-#include <unordered_map>
 #include <unordered_set>
 #include <variant>
 
@@ -28,7 +29,7 @@ struct writer_options {
     std::size_t wallets_max = 200'000;   // in memory; only saved ones are let go
     std::size_t copy_from = 150;         // gifts of a batch from which on it goes as COPY
     std::int64_t lag_ms = 900;           // an unsaved row is saved within this time while batches go,
-    std::int64_t lag_gifts = 45'000;     // or within so many gifts
+    std::int64_t lag_gifts = 150'000;    // or within so many gifts
     bool set_based = false;              // post by the set-based functions only: the oracle
 };
 
@@ -130,7 +131,7 @@ private:
     bool in_flight_ = false, landed_ = false;
     result<void> flight_;
     std::vector<pending> unknown_;           // of a commit whose answer was lost: known again once the head is ours
-    std::unordered_set<uuid> on_the_way_;    // keys in open_ and flying_: their twins wait
+    boost::unordered_flat_set<uuid, std::hash<uuid>> on_the_way_;  // keys in open_ and flying_: their twins wait
     std::unordered_set<std::string> entries_on_the_way_;
     std::deque<pending> twins_;
     int lost_heads_ = 0;
@@ -139,7 +140,7 @@ private:
 
     mutable std::mutex mutex_;  // guards what stands below it, to stopping_
     std::deque<pending> waiting_;
-    std::unordered_map<uuid, int> keys_;
+    boost::unordered_flat_map<uuid, int, std::hash<uuid>> keys_;
     std::string elsewhere_;
     bool asleep_ = false;
     bool stopping_ = false;

@@ -24,10 +24,10 @@ split_legs split(std::int64_t price, std::int64_t bonus, const split_rule& rule)
                                  {rule.venue_bp, &out.venue}, {rule.platform_bp, &out.platform}}};
     std::int64_t left = base;
     for (auto& s : shares) {
-        // 128 bits: base × bp may pass 2^63 for prices above 9 × 10^14 micros.
-        const __int128 product = static_cast<__int128>(base) * s.bp;
-        *s.leg = static_cast<std::int64_t>(product / basis_points);
-        s.remainder = static_cast<std::int64_t>(product % basis_points);
+        // base × bp / 10 000 in two parts: whole, it may pass 2^63 for prices above 9 × 10^14 micros.
+        const std::int64_t rest = base % basis_points * s.bp;
+        *s.leg = base / basis_points * s.bp + rest / basis_points;
+        s.remainder = rest % basis_points;
         left -= *s.leg;
     }
     for (; left > 0; --left) {

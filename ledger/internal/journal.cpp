@@ -2,6 +2,7 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include <algorithm>
 #include <cstring>
 #include <unordered_set>
 
@@ -10,13 +11,15 @@
 namespace ovation::ledger {
 namespace {
 
-// A binary COPY, read field by field. A text that is not whole ends it.
+// The messages of a binary COPY, read field by field. A row that is not whole ends it.
 class copy_reader {
 public:
-    explicit copy_reader(std::string_view bytes) : left_(bytes) {
-        left_.remove_prefix(std::min<std::size_t>(left_.size(), 19));
+    // True: a row, to be read from its first field on.
+    bool next_row(std::string_view message) {
+        if (std::exchange(first_, false)) message.remove_prefix(std::min<std::size_t>(message.size(), 19));
+        left_ = message;
+        return !left_.empty() && number<std::int16_t>() > 0 && !broken_;
     }
-    bool next_row() { return number<std::int16_t>() > 0 && !broken_; }
     std::string_view field() {
         const auto size = number<std::int32_t>();
         if (size < 0) return {};
@@ -58,7 +61,7 @@ private:
         return out;
     }
     std::string_view left_;
-    bool broken_ = false;
+    bool first_ = true, broken_ = false;
 };
 }  // namespace
 
@@ -72,21 +75,13 @@ route_text route_text_of(const pg::rows& r, int i) {
     return out;
 }
 
-awaitable<result<journal_reader::raw_page>> journal_reader::fetch(std::int64_t from, std::int64_t to) {
-    raw_page out;
-    OVATION_CO_TRY(out.gifts, co_await db_.copy_out(fmt::format("copy (select {} from ledger.gift where seq >= {} and seq < {} order by seq) to stdout (format binary)", gift_columns, from, to), reading_patience));
-    OVATION_CO_TRY(out.entries, co_await db_.copy_out(
-        fmt::format("copy (select e.seq, e.kind, e.key, e.at, e.accounts, e.amounts, e.reference, e.detail::text, e.salt, "
-                    "(select string_agg(coalesce(a.name, '?'), E'\\n' order by u.n) from unnest(e.accounts) with ordinality u (id, n) left join ledger.account a on a.id = u.id) "
-                    "from ledger.entry e where e.seq >= {} and e.seq < {} order by e.seq) to stdout (format binary)", from, to), reading_patience));
-    co_return out;
-}
-
-result<journal_page> journal_reader::parse(const raw_page& raw) const {
+// Asked for in no order: rows lie as they were posted, but for those in the room that a batch left which was not committed.
+awaitable<result<journal_page>> journal_reader::fetch(std::int64_t from, std::int64_t to) {
     journal_page out;
-    out.gifts.reserve(raw.gifts.size() / 230);
-    copy_reader g(raw.gifts);
-    while (g.next_row()) {
+    out.gifts.reserve(static_cast<std::size_t>(to - from));
+    copy_reader g, e;
+    OVATION_CO_CHECK(co_await db_.copy_out(fmt::format("copy (select {} from ledger.gift where seq >= {} and seq < {}) to stdout (format binary)", gift_columns, from, to), reading_patience, [&](std::string_view message) {
+        if (!g.next_row(message)) return;
         auto& row = out.gifts.emplace_back();
         row.seq = g.value<std::int64_t>();
         const auto key = g.field();
@@ -96,9 +91,12 @@ result<journal_page> journal_reader::parse(const raw_page& raw) const {
                         &row.legs.venue, &row.legs.platform, &row.legs.promo})
             *v = g.value<std::int64_t>();
         row.quantity = g.value<std::int32_t>();
-    }
-    copy_reader e(raw.entries);
-    while (e.next_row()) {
+    }));
+    const auto sql = fmt::format("copy (select e.seq, e.kind, e.key, e.at, e.accounts, e.amounts, e.reference, e.detail::text, e.salt, "
+                                 "(select string_agg(coalesce(a.name, '?'), E'\\n' order by u.n) from unnest(e.accounts) with ordinality u (id, n) left join ledger.account a on a.id = u.id) "
+                                 "from ledger.entry e where e.seq >= {} and e.seq < {}) to stdout (format binary)", from, to);
+    OVATION_CO_CHECK(co_await db_.copy_out(sql, reading_patience, [&](std::string_view message) {
+        if (!e.next_row(message)) return;
         auto& row = out.entries.emplace_back();
         row.seq = e.value<std::int64_t>();
         row.kind = e.field();
@@ -120,17 +118,26 @@ result<journal_page> journal_reader::parse(const raw_page& raw) const {
         row.accounts.resize(legs);
         row.amounts.resize(legs);
         row.names.resize(legs);
-    }
-    if (g.broken() || e.broken()) return internal_fault("the journal came back cut short");
-    resolve(out);
-    return out;
+    }));
+    if (g.broken() || e.broken()) co_return internal_fault("the journal came back cut short");
+    co_return out;
 }
 
 awaitable<result<journal_page>> journal_reader::read(std::int64_t from, std::int64_t to) {
-    OVATION_CO_TRY(const auto raw, co_await fetch(from, to));
-    co_return parse(raw);
+    OVATION_CO_TRY(auto page, co_await fetch(from, to));
+    arrange(page);
+    co_return page;
 }
 
+void journal_reader::arrange(journal_page& page) const {
+    const auto in_order = [](auto& rows) {
+        const auto seq = [](const auto& row) { return row.seq; };
+        if (!std::ranges::is_sorted(rows, {}, seq)) std::ranges::sort(rows, {}, seq);
+    };
+    in_order(page.gifts);
+    in_order(page.entries);
+    resolve(page);
+}
 void journal_reader::resolve(journal_page& page) const {
     page.routes.resize(page.gifts.size());
     page.wallets.resize(page.gifts.size());

@@ -43,13 +43,10 @@ public:
     static constexpr tree_hash no_leaf{};
     static tree_hash leaf_at(const journal_page& page, std::size_t gift);
 
-    // The same in steps, for who reads on while another thread takes the last page apart: binary COPYs of gifts and entries, …
-    struct raw_page {
-        std::string gifts, entries;
-    };
-    awaitable<result<raw_page>> fetch(std::int64_t from, std::int64_t to);
-    // … their rows, with what is known already (not while load_for runs).
-    result<journal_page> parse(const raw_page& raw) const;
+    // `read` in steps, for who reads on while another thread works on the last page: the rows, …
+    awaitable<result<journal_page>> fetch(std::int64_t from, std::int64_t to);
+    // … in order, with the routes and wallets that are known (not while load_for runs).
+    void arrange(journal_page& page) const;
 
 private:
     void resolve(journal_page& page) const;

@@ -43,6 +43,10 @@ awaitable<result<resident_writer::known>> resident_writer::look_up(pg::connectio
     std::unordered_map<leaf*, std::string> asked;
     std::vector<std::string> entry_keys;
     std::unordered_set<std::int64_t> users, routes;
+    for (const auto& l : leaves_)
+        if (l->ready)
+            for (const auto* c : batch)
+                if (const auto* g = std::get_if<gift_command>(c)) l->keys->prefetch(g->key);
     for (const auto* c : batch) {
         if (const auto* g = std::get_if<gift_command>(c)) {
             ask_for(g->key, asked);

@@ -114,14 +114,14 @@ awaitable<result<void>> resident_writer::tend(pg::connection& db) {
         if (one->ready || !one->keys) continue;
         const auto until = std::min(one->end, seq_ + 1);
         for (auto from = one->first; from < until; from += reading_page) {
-            OVATION_CO_TRY(const auto keys, co_await db.copy_out(fmt::format("copy (select key from ledger.{} where seq >= {} and seq < {}) to stdout (format binary)", one->name, from,
-                                                                             std::min(from + reading_page, until)), reading_patience));
-            // Rows of 22 bytes: columns, length, key; a head of 19, an end of 2.
-            for (std::size_t at = 19; at + 22 <= keys.size(); at += 22) {
+            const auto sql = fmt::format("copy (select key from ledger.{} where seq >= {} and seq < {}) to stdout (format binary)", one->name, from, std::min(from + reading_page, until));
+            // Rows of 22 bytes: columns, length, key; the first behind a head of 19, then an end of 2.
+            OVATION_CO_CHECK(co_await db.copy_out(sql, reading_patience, [&](std::string_view row) {
                 uuid key;
-                std::memcpy(key.bytes.data(), keys.data() + at + 6, 16);
+                if (row.size() < 22) return;
+                std::memcpy(key.bytes.data(), row.data() + row.size() - 16, 16);
                 one->keys->add(key);
-            }
+            }));
         }
         one->ready = true;
     }

@@ -12,29 +12,26 @@ namespace ovation::ledger {
 namespace {
 constexpr char leaf_version = 1;
 
+char* put(char* at, std::string_view bytes) { return std::copy(bytes.begin(), bytes.end(), at); }
+template <class Number>
+char* put(char* at, Number v) {  // big-endian
+    const auto n = static_cast<std::uint64_t>(v) << 8 * (sizeof(std::uint64_t) - sizeof v);
+    const auto turned = __builtin_bswap64(n);
+    std::memcpy(at, &turned, sizeof v);
+    return at + sizeof v;
+}
 template <class Number>
 void big_endian(std::string& out, Number v) {
-    char bytes[sizeof v];
-    for (std::size_t i = 0; i < sizeof v; ++i) bytes[i] = static_cast<char>(static_cast<std::uint64_t>(v) >> 8 * (sizeof v - 1 - i));
-    out.append(bytes, sizeof v);
+    std::array<char, sizeof v> bytes;
+    put(bytes.data(), v);
+    out.append(bytes.data(), bytes.size());
 }
 void text(std::string& out, std::string_view t) {
     big_endian(out, static_cast<std::int32_t>(t.size()));
     out.append(t);
 }
-template <class Number>
-void column(std::string& out, Number v) {
-    big_endian(out, static_cast<std::int32_t>(sizeof v));
-    big_endian(out, v);
-}
 std::string_view bytes_of(const leaf_salt& s) { return {reinterpret_cast<const char*>(s.data()), s.size()}; }
 std::string_view bytes_of(const uuid& u) { return {reinterpret_cast<const char*>(u.bytes.data()), u.bytes.size()}; }
-char* put(char* at, std::string_view bytes) { return std::copy(bytes.begin(), bytes.end(), at); }
-char* put(char* at, std::int64_t v) {
-    const auto n = __builtin_bswap64(static_cast<std::uint64_t>(v));
-    std::memcpy(at, &n, sizeof n);
-    return at + sizeof n;
-}
 
 // The same text for what PostgreSQL took and for what it gives back: keys in order, no spaces.
 void canonical(std::string& out, const boost::json::value& v) {
@@ -130,15 +127,17 @@ tree_hash leaf_of(const entry_row& e) { return leaf_hash(leaf_bytes(e)); }
 std::string copy_head() { return {"PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0", 19}; }
 void copy_end(std::string& to) { to.append("\377\377", 2); }
 void copy_row(std::string& to, const gift_row& g) {
-    big_endian(to, std::int16_t{19});
-    column(to, g.seq);
-    big_endian(to, std::int32_t{16});
-    to.append(bytes_of(g.key));
-    column(to, g.at_us - postgres_epoch_us);
+    std::array<char, 2 + 17 * (4 + 8) + (4 + 16) + (4 + 4)> row;
+    char* at = put(row.data(), std::int16_t{19});
+    const auto column = [&](std::int64_t v) { at = put(put(at, std::int32_t{8}), v); };
+    column(g.seq);
+    at = put(put(at, std::int32_t{16}), bytes_of(g.key));
+    column(g.at_us - postgres_epoch_us);
     for (const auto v : {g.payer, g.route, g.item, g.room, g.performance, g.price, g.bonus, g.gift_only, g.legs.vat, g.legs.rights, g.legs.singer, g.legs.agent, g.legs.venue, g.legs.platform,
                          g.legs.promo})
-        column(to, v);
-    column(to, g.quantity);
+        column(v);
+    put(put(at, std::int32_t{4}), g.quantity);
+    to.append(row.data(), row.size());
 }
 
 std::string date_text(std::int64_t day) {
