@@ -42,9 +42,10 @@ private:
 };
 
 
-// Runs `body` on another core and brings its result back here.
+// Runs `body` on a core, at once if that is this one, and brings its result back here.
 template <class T>
 awaitable<T> ask(core& target, awaitable<T> body) {
+    if (target.context.get_executor().running_in_this_thread()) co_return co_await std::move(body);
     co_return co_await asio::co_spawn(target.context, std::move(body), asio::use_awaitable);
 }
 

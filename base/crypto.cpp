@@ -42,6 +42,16 @@ void start() {
     if (sodium_init() < 0) throw std::runtime_error("libsodium cannot start");
 }
 void random_bytes(std::span<std::uint8_t> out) { randombytes_buf(out.data(), out.size()); }
+void pooled_random_bytes(std::span<std::uint8_t> out) {
+    thread_local std::array<std::uint8_t, 4'096> pool;
+    thread_local std::size_t used = pool.size();
+    if (pool.size() - used < out.size()) {
+        random_bytes(pool);
+        used = 0;
+    }
+    std::copy_n(pool.begin() + static_cast<std::ptrdiff_t>(used), out.size(), out.begin());
+    used += out.size();
+}
 std::string random_token() {
     std::string bytes(32, '\0');
     randombytes_buf(bytes.data(), bytes.size());
@@ -205,16 +215,8 @@ std::optional<uuid> uuid::parse(std::string_view text) {
     return out;
 }
 uuid uuid::make_v7(std::int64_t now_ms) {
-    // From the system's generator some at a time: a call for each would cost more than the rest.
-    thread_local std::array<std::uint8_t, 4'096> pool;
-    thread_local std::size_t used = pool.size();
     uuid out;
-    if (used == pool.size()) {
-        crypto::random_bytes(pool);
-        used = 0;
-    }
-    std::copy_n(pool.begin() + static_cast<std::ptrdiff_t>(used), out.bytes.size(), out.bytes.begin());
-    used += out.bytes.size();
+    crypto::pooled_random_bytes(out.bytes);
     for (std::size_t i = 0; i < 6; ++i) out.bytes[i] = static_cast<std::uint8_t>(now_ms >> (8 * (5 - i)));
     out.bytes[6] = static_cast<std::uint8_t>(0x70 | (out.bytes[6] & 0x0f));
     out.bytes[8] = static_cast<std::uint8_t>(0x80 | (out.bytes[8] & 0x3f));

@@ -12,6 +12,9 @@ namespace ovation::crypto {
 // Call once, before anything else here; throws when the library cannot start.
 void start();
 void random_bytes(std::span<std::uint8_t> out);
+// For keys and masks, 4 096 bytes at most: from the system's generator some at a time, where a call for each would cost more than
+// the rest. Not for secrets: the pool stays in memory.
+void pooled_random_bytes(std::span<std::uint8_t> out);
 std::string random_token();  // 32 random bytes, base64url
 
 using sha256_digest = std::array<std::uint8_t, 32>;

@@ -136,6 +136,7 @@ int main(int argc, char** argv) {
         clean = checked.get();
     }
     const auto verify_s = seconds_since(started) * 1e6 / static_cast<double>(gifts);
+    db.as_owner("checkpoint");
     const auto wire = wire_rate(binary, db, seconds);
     const auto quiet = tap_to_seen(binary, db, 1, 20, seconds * 3), busy = tap_to_seen(binary, db, 16, 20'000, seconds);
 

@@ -38,7 +38,8 @@ posting_queue::posting_queue(queue_options options, const clock_source& clock, m
       replayed_(registry.make_counter("ovation_ledger_replayed_total", "Commands answered from their key.")),
       batches_(registry.make_counter("ovation_ledger_batches_total", "Group commits.")),
       commit_seconds_(registry.make_histogram("ovation_ledger_commit_seconds", "One group commit, send to COMMIT.")),
-      depth_gauge_(registry.make_gauge("ovation_ledger_queue_depth", "Commands waiting for the next commit.")) {}
+      depth_gauge_(registry.make_gauge("ovation_ledger_queue_depth", "Commands waiting for the next commit.")),
+      keys_gauge_(registry.make_gauge("ovation_ledger_keys_known", "1: the writer knows the keys of every leaf; 0: it asks PostgreSQL for each, or another server writes.")) {}
 
 posting_queue::~posting_queue() {
     stop(std::chrono::seconds(1));
@@ -551,6 +552,7 @@ awaitable<void> posting_queue::tend() {
             if (!done) log::error("ledger", "leaves_not_tended", "err={}", log::quoted(done.error().in_full()));
             if (!done) tender_->close();
         }
+        keys_gauge_.set(knows_keys() ? 1 : 0);
         tend_timer_.expires_after(std::chrono::milliseconds(200));
         co_await tend_timer_.async_wait(use_tuple);
     }

@@ -157,6 +157,7 @@ private:
     counter& batches_;
     histogram& commit_seconds_;
     gauge& depth_gauge_;
+    gauge& keys_gauge_;
 };
 
 }  // namespace ovation::ledger

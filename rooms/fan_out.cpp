@@ -213,6 +213,15 @@ void room::reply(const member_ptr& who, v1::ServerFrame frame) {
     if (who->out) send_now(who, encode(who->wire, frame), event_class::gift, 0);
 }
 
+// What a commit answers to one sender goes out together.
+void room::reply_soon(const member_ptr& who, const v1::ServerFrame& frame) {
+    if (!who->out) return;
+    const bool first = who->answers.empty();
+    who->answers += *encode(who->wire, frame);
+    if (first)
+        asio::post(p_.home.context, [self = shared_from_this(), who] { self->send_now(who, std::make_shared<const std::string>(std::exchange(who->answers, {})), event_class::gift, 0); });
+}
+
 v1::ServerFrame refusal(std::uint64_t request_id, const fault& why) {
     v1::ServerFrame f;
     f.set_request_id(request_id);

@@ -25,6 +25,7 @@ struct member {
     bool had_low = false;           // what the last media message carried
     bool media_gap = false;         // the next media message must start a decoder
     outbox waiting;
+    std::string answers;    // of this turn of the loop, encoded
     bool writing = false;   // a wake-up for a full socket is on its way
     // Gifts up to here were told from the books when this member came back; their announcements may still be on the way.
     std::int64_t told_seq = 0;

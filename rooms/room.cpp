@@ -158,7 +158,7 @@ awaitable<void> room::send_gift(member_ptr who, granted proof, std::uint64_t req
     v1::ServerFrame f;
     f.set_request_id(request_id);
     *f.mutable_gift_sent() = std::move(*sent);
-    reply(who, std::move(f));
+    reply_soon(who, f);
 }
 
 void room::show_gift(std::shared_ptr<const v1::GiftShown> gift) {

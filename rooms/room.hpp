@@ -158,6 +158,7 @@ private:
     v1::ServerFrame in_low(const v1::ServerFrame& frame) const;
     void drain(const member_ptr& who);
     void reply(const member_ptr& who, v1::ServerFrame frame);
+    void reply_soon(const member_ptr& who, const v1::ServerFrame& frame);
     shared_bytes encode(encoding e, const v1::ServerFrame& frame) const;
 
     // join.cpp

@@ -163,7 +163,7 @@ live::live(const address& to) : connection_(to) {
 
 void live::send_raw(std::string_view payload) {
     std::array<std::uint8_t, 4> mask{};
-    crypto::random_bytes(mask);
+    crypto::pooled_random_bytes(mask);
     auto frame = server::websocket::encode(server::websocket::opcode::binary, payload);
     const auto head = frame.size() - payload.size();
     frame[1] = static_cast<char>(static_cast<std::uint8_t>(frame[1]) | 0x80);
