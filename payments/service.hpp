@@ -4,6 +4,7 @@
 #include "base/cores.hpp"
 #include "base/limits.hpp"
 #include "base/rpc.hpp"
+#include "base/worker_pool.hpp"
 #include "identity/access_gate.hpp"
 #include "ledger/posting_queue.hpp"
 #include "ovation/v1/payment.pb.h"
@@ -21,6 +22,7 @@ struct service_parts {
     std::shared_ptr<const payments::providers> ways{};  // the others, by name
     std::string bank_account{};                         // empty: no bank transfers
     steps* books = nullptr;
+    worker_pool& workers;  // read the files
 };
 
 class service {

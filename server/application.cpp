@@ -203,7 +203,7 @@ struct application::parts {
           song_service(all),
           hour(all.at(0).context, clock, registry),
           money_desk(all, all.at(0), queue, registry, options.time_zone),
-          payment_service({all, queue, clock, options.demo ? options.sandbox_key : std::string(), factor(), std::make_shared<payments::providers>(ways_to_pay(options)), options.bank_account, &money_desk.books()}) {
+          payment_service({all, queue, clock, options.demo ? options.sandbox_key : std::string(), factor(), std::make_shared<payments::providers>(ways_to_pay(options)), options.bank_account, &money_desk.books(), workers}) {
         money_desk.also(payment_service);
         stage_routes.hall = &hall;
         stage_routes.kept = &kept;
@@ -219,7 +219,7 @@ struct application::parts {
     system_clock_source clock;
     metrics registry;
     cores all;
-    worker_pool workers;        // passwords
+    worker_pool workers;        // passwords, files of providers and banks
     worker_pool sound_workers;  // so that neither waits for the other
     songs::shelf shelf;
     identity::revocations ended;
