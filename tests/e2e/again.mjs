@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process';
 import os from 'node:os';
 
-const run = () => spawnSync(process.execPath, ['--test', process.argv[2]], { stdio: 'inherit' }).status;
+const run = () => spawnSync(process.execPath, ['--test', '--test-force-exit', process.argv[2]], { stdio: 'inherit' }).status;
 let status = run();
 if (status !== 0) {
   console.log(`# ${process.argv[2]} failed (load ${os.loadavg()[0].toFixed(1)} on ${os.cpus().length} cores): asked once more`);

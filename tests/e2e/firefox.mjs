@@ -4,6 +4,7 @@ import fs from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { top, until } from '../wire/harness.mjs';
 import { tapFile } from './studio.mjs';
 
@@ -69,10 +70,15 @@ export async function startFirefox(env) {
       await page.goto(at);
       return page;
     },
-    // Also when it does not answer any more.
+    // Also when it does not answer any more; then with its whole group: a frozen page's process would outlive the browser and hold
+    // its pipes, and the test that waits for these would never end.
     async close() {
-      await Promise.race([browser.close(), new Promise((done) => setTimeout(done, 5_000))]);
-      browser.process()?.kill('SIGKILL');
+      await Promise.race([browser.close().catch(() => {}), sleep(5_000, null, { ref: false })]);
+      try {
+        process.kill(-browser.process().pid, 'SIGKILL');
+      } catch (gone) {
+        if (gone.code !== 'ESRCH') throw gone;
+      }
     },
   };
 }

@@ -6,19 +6,22 @@ import { startFirefox, startPulse } from './firefox.mjs';
 import { inStep, lyricsFollow, startStudio, tonesFollow } from './studio.mjs';
 
 const live = '[data-testid=sound][data-state=live]';
-let pulse, studio, firefox;
+let pulse, studio;
+const browsers = {}; // of each listener
 const problems = [];
-// Now and then this Firefox freezes while it starts its sound on a busy machine; a second one is asked, once.
-const open = async (name, again = 1) => {
-  const page = await firefox.open(studio.roomUrl);
+// A browser of its own for each who listens. Now and then this Firefox freezes while it starts its sound on a busy machine; another
+// one is asked, twice.
+const open = async (name, again = 2) => {
+  browsers[name] = await startFirefox(pulse.env);
+  const page = await browsers[name].open(studio.roomUrl);
   page.on('pageerror', (e) => problems.push(`${name}: ${e.message}`));
   studio.pages[name] = page;
   try {
-    await page.waitForSelector(live);
+    await page.waitForSelector(live, { timeout: 30_000 });
   } catch (late) {
+    await browsers[name].close();
     if (again === 0) throw late;
-    await firefox.close();
-    firefox = await startFirefox(pulse.env);
+    console.log(`${name}: frozen, asked again`);
     await open(name, again - 1);
   }
 };
@@ -26,10 +29,9 @@ const open = async (name, again = 1) => {
 before(async () => {
   pulse = await startPulse();
   studio = await startStudio({ drawn: false });
-  firefox = await startFirefox(pulse.env);
 });
 after(async () => {
-  await firefox?.close();
+  for (const b of Object.values(browsers)) await b.close();
   await studio?.stop();
   await pulse?.stop();
 });
@@ -47,6 +49,7 @@ test('who comes late hears the right place', async () => {
   await tonesFollow(studio.pages.late, 'late', 'after a late join');
   await inStep(studio.pages, 'late', 'after a late join');
   await lyricsFollow(studio.pages.late, 'late');
+  await browsers.late.close();
 });
 test('a pause and a seek', async () => {
   const { firefox, singer } = studio.pages;
