@@ -4,6 +4,7 @@
 
 #include <array>
 #include <charconv>
+#include <limits>
 
 #include "base/log.hpp"
 
@@ -140,6 +141,7 @@ awaitable<bool> connection::wait(asio::posix::stream_descriptor::wait_type what)
 
 awaitable<result<void>> connection::open(std::string conninfo, std::chrono::milliseconds limit) {
     arm(limit);
+    conninfo_ = conninfo;
     // Our statements are short. The planner's guesses over partitions and young tables are not, and compiling for them cost
     // 0.8 s of CPU each second in an idle server. Who sets options of their own in the connection string decides alone.
     const std::array keywords{"options", "dbname", static_cast<const char*>(nullptr)};
@@ -184,9 +186,12 @@ awaitable<result<void>> connection::flush() {
 }
 
 // COPY does not go in pipeline mode. After any fault but PostgreSQL's own refusal the connection is lost.
-awaitable<result<void>> connection::simple_query(const std::string& sql, std::string_view in, const std::function<void(std::string_view)>& out) {
+awaitable<result<void>> connection::simple_query(const std::string& sql) {
     if (PQexitPipelineMode(raw_) != 1 || PQsendQuery(raw_, sql.c_str()) != 1) co_return lost();
-    OVATION_CO_CHECK(co_await flush());
+    co_return co_await flush();
+}
+// The results up to the last one, or (true) up to where rows are copied out; `in` goes to a `copy … from stdin`.
+awaitable<result<bool>> connection::simple_results(std::optional<std::string_view> in) {
     std::optional<fault> failure;
     while (true) {
         OVATION_CO_TRY(auto* raw, co_await next_result());
@@ -194,12 +199,12 @@ awaitable<result<void>> connection::simple_query(const std::string& sql, std::st
         const rows one(raw);
         const auto status = PQresultStatus(raw);
         if (status == PGRES_COPY_IN) {
-            for (; !in.empty();) {
-                const auto piece = in.substr(0, 1 << 16);
+            for (auto left = in.value_or(""); !left.empty();) {
+                const auto piece = left.substr(0, 1 << 16);
                 const int put = PQputCopyData(raw_, piece.data(), static_cast<int>(piece.size()));
                 if (put < 0) co_return lost();
                 if (put == 0 && !co_await wait(asio::posix::stream_descriptor::wait_write)) co_return lost();
-                if (put == 1) in.remove_prefix(piece.size());
+                if (put == 1) left.remove_prefix(piece.size());
             }
             int ended = 0;
             while ((ended = PQputCopyEnd(raw_, nullptr)) == 0)
@@ -207,16 +212,7 @@ awaitable<result<void>> connection::simple_query(const std::string& sql, std::st
             if (ended < 0) co_return lost();
             OVATION_CO_CHECK(co_await flush());
         } else if (status == PGRES_COPY_OUT) {
-            char* row = nullptr;
-            int size = 0;
-            while ((size = PQgetCopyData(raw_, &row, 1)) >= 0) {
-                if (size == 0) {
-                    if (!co_await wait(asio::posix::stream_descriptor::wait_read) || PQconsumeInput(raw_) != 1) co_return lost();
-                    continue;
-                }
-                if (out) out({row, static_cast<std::size_t>(size)});
-                PQfreemem(row);
-            }
+            co_return true;
         } else if (status == PGRES_FATAL_ERROR) {
             if (!failure) failure = refused(raw);
             if (PQstatus(raw_) == CONNECTION_BAD) co_return lost();
@@ -229,17 +225,47 @@ awaitable<result<void>> connection::simple_query(const std::string& sql, std::st
         if (sqlstate(*failure).starts_with("57P")) co_return lost();
         co_return *failure;
     }
-    co_return result<void>{};
+    co_return false;
 }
 awaitable<result<void>> connection::copy_in(std::string sql, std::string_view data, std::chrono::milliseconds limit) {
     if (!usable()) co_return lost();
     arm(limit);
-    co_return co_await simple_query(sql, data, nullptr);
+    OVATION_CO_CHECK(co_await simple_query(sql));
+    OVATION_CO_TRY(const bool out, co_await simple_results(data));
+    if (out) co_return lost();  // nobody reads it
+    co_return result<void>{};
 }
-awaitable<result<void>> connection::copy_out(std::string sql, std::chrono::milliseconds limit, std::function<void(std::string_view)> each) {
+awaitable<result<void>> connection::copy_begin(std::string sql, std::chrono::milliseconds limit) {
     if (!usable()) co_return lost();
     arm(limit);
-    co_return co_await simple_query(sql, {}, each);
+    OVATION_CO_CHECK(co_await simple_query(sql));
+    OVATION_CO_TRY(const bool out, co_await simple_results({}));
+    if (!out) co_return lost();
+    co_return result<void>{};
+}
+awaitable<result<bool>> connection::copy_some(std::size_t messages, std::chrono::milliseconds limit, std::function<void(std::string_view)> each) {
+    if (!usable()) co_return lost();
+    arm(limit);
+    while (messages > 0) {
+        char* message = nullptr;
+        const int size = PQgetCopyData(raw_, &message, 1);
+        if (size < 0) co_return co_await simple_results({});
+        if (size == 0) {
+            if (!co_await wait(asio::posix::stream_descriptor::wait_read) || PQconsumeInput(raw_) != 1) co_return lost();
+            continue;
+        }
+        each({message, static_cast<std::size_t>(size)});
+        PQfreemem(message);
+        --messages;
+    }
+    ++armed_;
+    timer_.cancel();
+    co_return true;
+}
+awaitable<result<void>> connection::copy_out(std::string sql, std::chrono::milliseconds limit, std::function<void(std::string_view)> each) {
+    OVATION_CO_CHECK(co_await copy_begin(std::move(sql), limit));
+    OVATION_CO_CHECK(co_await copy_some(std::numeric_limits<std::size_t>::max(), limit, std::move(each)));
+    co_return result<void>{};
 }
 
 awaitable<result<std::vector<rows>>> connection::run(std::vector<request> requests, std::chrono::milliseconds limit) {

@@ -106,6 +106,12 @@ public:
     awaitable<result<void>> copy_in(std::string sql, std::string_view data, std::chrono::milliseconds limit);
     // One `copy … to stdout`: each message as it comes (of a binary one: a row, the first behind the head, then the end).
     awaitable<result<void>> copy_out(std::string sql, std::chrono::milliseconds limit, std::function<void(std::string_view)> each);
+    // The same in pieces: what stands before the copy is run first; then some messages each time, until it is false. In between
+    // the connection can do nothing else.
+    awaitable<result<void>> copy_begin(std::string sql, std::chrono::milliseconds limit);
+    awaitable<result<bool>> copy_some(std::size_t messages, std::chrono::milliseconds limit, std::function<void(std::string_view)> each);
+    // Another one to the same place.
+    awaitable<result<void>> open_like(const connection& other, std::chrono::milliseconds limit) { return open(other.conninfo_, limit); }
     [[nodiscard]] bool usable() const { return raw_ != nullptr && !broken_; }
     // Whether it can still be used after having been idle.
     [[nodiscard]] bool alive();
@@ -116,13 +122,15 @@ private:
     awaitable<bool> wait(asio::posix::stream_descriptor::wait_type what);
     awaitable<result<PGresult*>> next_result();
     awaitable<result<void>> flush();
-    awaitable<result<void>> simple_query(const std::string& sql, std::string_view in, const std::function<void(std::string_view)>& out);
+    awaitable<result<void>> simple_query(const std::string& sql);
+    awaitable<result<bool>> simple_results(std::optional<std::string_view> in);
     fault lost();
     void arm(std::chrono::milliseconds limit);
 
     asio::posix::stream_descriptor socket_;
     asio::steady_timer timer_;
     PGconn* raw_ = nullptr;
+    std::string conninfo_;
     bool broken_ = false;
     bool timed_out_ = false;
     std::uint64_t armed_ = 0;

@@ -3,8 +3,13 @@
 #include <spdlog/fmt/fmt.h>
 
 #include <array>
-#include <future>
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+#include <queue>
+#include <thread>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "ledger/internal/recount.hpp"
 #include "ledger/sql.hpp"
@@ -67,23 +72,97 @@ check said(std::string name, const finding& f, std::string sentence) {
 }
 
 // The kinds of the accounts that a page moves and that were not met before.
-awaitable<result<void>> learn_accounts(pg::connection& db, const journal_page& page, recount& into) {
+awaitable<result<void>> learn_accounts(pg::connection& db, journal_page& page, std::unordered_set<std::int64_t>& met) {
     std::string unknown = "{";
     const auto ask = [&](std::int64_t id) {
-        if (auto& a = into.accounts[id]; !std::exchange(a.known, true)) append_number(unknown, id);
+        if (met.insert(id).second) append_number(unknown, id);
     };
     for (const auto id : page.new_accounts) ask(id);
     for (const auto& e : page.entries)
         for (const auto id : e.accounts) ask(id);
     if (unknown.size() == 1) co_return result<void>{};
     OVATION_CO_TRY(const auto kinds, co_await db.query(sql::account_kinds, pg::params().add_raw(unknown + "}"), reading_patience));
-    for (int i = 0; i < kinds.size(); ++i) {
-        auto& a = into.accounts[kinds.number(i, 0)];
-        a.floored = kinds.boolean(i, 1);
-        a.whole_coins = kinds.boolean(i, 2);
-        if (kinds.number(i, 3) != 0) into.wallet_users[kinds.number(i, 0)] = kinds.number(i, 3);
-    }
+    for (int i = 0; i < kinds.size(); ++i) page.accounts.push_back({kinds.number(i, 0), kinds.boolean(i, 1), kinds.boolean(i, 2), kinds.number(i, 3)});
     co_return result<void>{};
+}
+
+// Counts pages on a thread of its own, in the order in which they come.
+class counter {
+public:
+    explicit counter(recount& into) : thread_([this, &into] { count(into); }) {}
+    ~counter() { finish(); }
+    counter(const counter&) = delete;
+    counter& operator=(const counter&) = delete;
+    // Waits while as many wait as may.
+    void put(journal_page page) {
+        std::unique_lock hold(mutex_);
+        changed_.wait(hold, [&] { return waiting_.size() < waiting_max; });
+        waiting_.push(std::move(page));
+        changed_.notify_all();
+    }
+    // All are counted.
+    void finish() {
+        {
+            const std::lock_guard hold(mutex_);
+            over_ = true;
+            changed_.notify_all();
+        }
+        if (thread_.joinable()) thread_.join();
+    }
+
+private:
+    static constexpr std::size_t waiting_max = 3;
+    void count(recount& into) {
+        while (true) {
+            journal_page page;
+            {
+                std::unique_lock hold(mutex_);
+                changed_.wait(hold, [&] { return over_ || !waiting_.empty(); });
+                if (waiting_.empty()) return;
+                page = std::move(waiting_.front());
+                waiting_.pop();
+                changed_.notify_all();
+            }
+            into.take(page);
+        }
+    }
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::queue<journal_page> waiting_;
+    bool over_ = false;
+    std::thread thread_;
+};
+
+// The journal from its lowest to its highest number, counted: as it lies, from the connection `aside`, or by numbers where there is
+// none. False: it does not lie in its order.
+awaitable<result<bool>> count_journal(pg::connection& db, pg::connection* aside, std::int64_t lowest, std::int64_t highest, recount& counted) {
+    journal_reader journal(db);
+    std::optional<journal_stream> lying;
+    if (aside) {
+        OVATION_CO_TRY(const auto snapshot, co_await db.query(sql::export_snapshot, {}, reading_patience));
+        OVATION_CO_CHECK(co_await lying.emplace(*aside, lowest).begin(snapshot.string(0, 0)));
+    }
+    std::unordered_set<std::int64_t> met;
+    counter counting(counted);
+    for (auto from = lowest; from <= highest; from += reading_page) {
+        const auto to = from + reading_page;
+        journal_page page;
+        if (lying) {
+            OVATION_CO_TRY(page.entries, co_await journal.entries(from, to));
+            const auto there = std::min(to, highest + 1) - from - std::ssize(page.entries);
+            OVATION_CO_TRY(auto gifts, co_await lying->page(static_cast<std::size_t>(std::max<std::int64_t>(there, 0))));
+            if (!gifts) co_return false;
+            page.gifts = std::move(*gifts);
+            journal.arrange(page);
+        } else {
+            OVATION_CO_TRY(page, co_await journal.read(from, to));
+        }
+        OVATION_CO_CHECK(co_await journal.load_for(page));
+        OVATION_CO_CHECK(co_await learn_accounts(db, page, met));
+        counting.put(std::move(page));
+    }
+    counting.finish();
+    co_return true;
 }
 
 // Balances and days' spending as they are stored, against the count. Empties what it has compared.
@@ -136,36 +215,20 @@ awaitable<result<std::vector<check>>> verify(pg::connection& db, std::vector<che
     // Numbers far outside were never given; they are told, not counted.
     constexpr std::int64_t margin = 1'000'000;
     const auto highest = std::min(head.number(0, 1), head.number(0, 0) + margin), lowest = std::max(head.number(0, 4), 1 - margin), hashed = head.number(0, 2);
-    recount counted;
-    counted.roots_at[hashed] = merkle_tree().root();
-    for (const auto& s : seals) counted.roots_at[s.size] = merkle_tree().root();
     OVATION_CO_TRY(const auto days, co_await db.query(sql::days_of_books, pg::with(head.string(0, 5)), reading_patience));
-    counted.first_day = days.number(0, 2);
-    for (int i = 0; i < days.size(); ++i) counted.day_starts.push_back(days.number(i, 0));
-    journal_reader journal(db);
-    {
-        // While a page comes, another thread counts the one before the last and arranges the last one.
-        journal_page last;
-        std::future<journal_page> working;
-        for (std::int64_t from = lowest;; from += reading_page) {
-            journal_page next;
-            if (from <= highest) {
-                OVATION_CO_TRY(next, co_await journal.fetch(from, from + reading_page));
-            }
-            if (working.valid()) {
-                last = working.get();
-                OVATION_CO_CHECK(co_await journal.load_for(last));
-                OVATION_CO_CHECK(co_await learn_accounts(db, last, counted));
-            }
-            if (from > highest) break;
-            working = std::async(std::launch::async, [&counted, &journal, last = std::exchange(last, {}), next = std::move(next)]() mutable {
-                counted.take(last);
-                journal.arrange(next);
-                return std::move(next);
-            });
-        }
-        counted.take(last);
+    pg::connection aside(static_cast<asio::io_context&>((co_await asio::this_coro::executor).context()));
+    OVATION_CO_CHECK(co_await aside.open_like(db, std::chrono::seconds(10)));
+    recount counted;
+    for (auto* from : {&aside, static_cast<pg::connection*>(nullptr)}) {
+        counted = {};
+        counted.roots_at[hashed] = merkle_tree().root();
+        for (const auto& s : seals) counted.roots_at[s.size] = merkle_tree().root();
+        counted.first_day = days.number(0, 2);
+        for (int i = 0; i < days.size(); ++i) counted.day_starts.push_back(days.number(i, 0));
+        OVATION_CO_TRY(const bool in_order, co_await count_journal(db, from, lowest, highest, counted));
+        if (in_order) break;
     }
+    aside.close();
     counted.numbers.count(counted.tree.size() == head.number(0, 0), [&] { return fmt::format("head {}, entries {}", head.number(0, 0), counted.tree.size()); });
     counted.numbers.count(highest == head.number(0, 1) && lowest == head.number(0, 4), [&] { return fmt::format("from {} to {}", head.number(0, 4), head.number(0, 1)); });
     finding keys{0, counted.key_count(), {}}, balances, total, spend, tree;

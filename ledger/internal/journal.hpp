@@ -29,6 +29,12 @@ struct journal_page {
     std::vector<const known_route*> routes;
     std::vector<const known_wallet*> wallets;
     std::vector<std::int64_t> new_accounts;  // of the routes and wallets that this page was the first to need
+    struct account {
+        std::int64_t id = 0;
+        bool floored = false, whole_coins = false;
+        std::int64_t user = 0;  // whose wallet; else 0
+    };
+    std::vector<account> accounts;  // for a recount: those that no page before this one moves
 };
 
 class journal_reader {
@@ -43,9 +49,9 @@ public:
     static constexpr tree_hash no_leaf{};
     static tree_hash leaf_at(const journal_page& page, std::size_t gift);
 
-    // `read` in steps, for who reads on while another thread works on the last page: the rows, …
-    awaitable<result<journal_page>> fetch(std::int64_t from, std::int64_t to);
-    // … in order, with the routes and wallets that are known (not while load_for runs).
+    // `read` in steps: what is no gift, in no order, …
+    awaitable<result<std::vector<entry_row>>> entries(std::int64_t from, std::int64_t to);
+    // … in order, with the routes and wallets that are known.
     void arrange(journal_page& page) const;
 
 private:
@@ -53,6 +59,28 @@ private:
     pg::connection& db_;
     std::unordered_map<std::int64_t, known_route> routes_;
     std::unordered_map<std::int64_t, known_wallet> wallets_;
+};
+
+// All gifts by one statement that reads them as they lie, at a third of what it costs to look them up by their numbers, cut into
+// pages. They lie as they were posted, nearly; where that is not so there are no pages.
+class journal_stream {
+public:
+    // Whose first page begins with the number `lowest`.
+    journal_stream(pg::connection& db, std::int64_t lowest);
+    ~journal_stream();
+    // A transaction with this snapshot; after it the connection is of no use but to be closed.
+    awaitable<result<void>> begin(std::string snapshot);
+    // The gifts of the next reading_page numbers, of which there should be `expected`. None: they are not there, or lie elsewhere;
+    // who wants to know reads by numbers.
+    awaitable<result<std::optional<std::vector<gift_row>>>> page(std::size_t expected);
+    // Rows that may wait for those before them.
+    static constexpr std::int64_t ahead_max = 10 * reading_page;
+
+private:
+    struct state;
+    pg::connection& db_;
+    std::int64_t next_;
+    std::unique_ptr<state> is_;
 };
 
 // Of rows of sql::load_routes, seven for each route.

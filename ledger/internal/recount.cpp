@@ -44,6 +44,12 @@ void recount::spend(standing& a, std::int64_t day, std::int64_t amount) {
 }
 
 void recount::take(const journal_page& page) {
+    for (const auto& one : page.accounts) {
+        auto& a = accounts[one.id];
+        a.floored = one.floored;
+        a.whole_coins = one.whole_coins;
+        if (one.user != 0) wallet_users[one.id] = one.user;
+    }
     for (std::size_t g = 0, e = 0; g < page.gifts.size() || e < page.entries.size();) {
         const bool gift = e == page.entries.size() || (g < page.gifts.size() && page.gifts[g].seq <= page.entries[e].seq);
         const auto seq = gift ? page.gifts[g].seq : page.entries[e].seq;

@@ -21,15 +21,15 @@ struct finding {
 
 class recount {
 public:
-    // The pages in order of seq; routes and wallets of their gifts are loaded, kinds of accounts are set in `accounts`.
+    // The pages in order of seq; routes and wallets of their gifts are loaded, with the accounts that are new.
     void take(const journal_page& page);
 
     struct standing {
         std::int64_t amount = 0, version = 0;
         std::int64_t day = 0, spent = 0;  // of a wallet's coins: what was given on the last day on which something was
-        bool floored = false, whole_coins = false, known = false;
+        bool floored = false, whole_coins = false;
     };
-    std::unordered_map<std::int64_t, standing> accounts;          // by id; flags set by the caller before `take`
+    std::unordered_map<std::int64_t, standing> accounts;          // by id
     std::vector<std::int64_t> day_starts;                          // microseconds, of the days from `first_day` on; set by the caller
     std::int64_t first_day = 0;                                    // since 1970-01-01
     std::unordered_map<std::int64_t, std::int64_t> wallet_users;  // of wallets' accounts, for holds
