@@ -26,7 +26,10 @@ using clock_type = std::chrono::steady_clock;
 namespace {
 constexpr int in_flight_full = 8'000;  // two batches of the most that one takes, as COPY's are
 
-// What the disk does without a ledger: 8 kB written and synced, a thousand times a second; p50 and p99 in milliseconds.
+constexpr int windows = 4;             // of a second, at each offered rate, a round
+
+// What the machine does without a ledger: 8 kB written and synced, a thousand times a second; p50 and p99 in milliseconds, from
+// when each was due.
 std::pair<double, double> raw_sync(double seconds) {
     const auto at = std::string(std::getenv("DEV_TEST_PG")) + "/bench.sync";
     const int fd = ::open(at.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
@@ -37,8 +40,8 @@ std::pair<double, double> raw_sync(double seconds) {
     std::vector<float> times;
     const auto start = clock_type::now();
     for (int i = 0; seconds_since(start) < seconds; ++i) {
-        std::this_thread::sleep_until(start + std::chrono::milliseconds(i));
-        const auto from = clock_type::now();
+        const auto from = start + std::chrono::milliseconds(i);
+        std::this_thread::sleep_until(from);
         (void)!::pwrite(fd, page.data(), page.size(), i % pages * 8'192);
         ::fdatasync(fd);
         times.push_back(static_cast<float>(seconds_since(from) * 1000));
@@ -65,6 +68,7 @@ struct figures {
                                  median(p99), median(cpu_pg), median(cpu_server), median(wal), median(disk));
     }
 };
+std::string ranged(const std::vector<double>& all) { return fmt::format("{:.2f} ({:.2f} … {:.2f})", median(all), std::ranges::min(all), std::ranges::max(all)); }
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -98,13 +102,15 @@ int main(int argc, char** argv) {
             w.post(h, route, {.seconds = 0.5, .in_flight = in_flight});  // the wallets come in
             // The offered rates first: behind the full load the disk still writes what that has left.
             db.as_owner("checkpoint");
-            at_1k.push_back(w.post(h, route, {.seconds = seconds, .rate = 1'000}).p99_ms);
-            at_20k.push_back(w.post(h, route, {.seconds = seconds / 2, .rate = 20'000}).p99_ms);
+            for (int k = 0; k < windows; ++k) {
+                at_1k.push_back(w.post(h, route, {.seconds = 1, .rate = 1'000}).p99_ms);
+                at_20k.push_back(w.post(h, route, {.seconds = 1, .rate = 20'000}).p99_ms);
+                const auto [half, late] = raw_sync(1);
+                sync_p50.push_back(half);
+                sync_p99.push_back(late);
+            }
             resident.add(w.post(h, route, {.seconds = seconds, .in_flight = in_flight}));
             full.add(w.post(h, route, {.seconds = seconds, .in_flight = in_flight_full}));
-            const auto [half, late] = raw_sync(seconds / 2);
-            sync_p50.push_back(half);
-            sync_p99.push_back(late);
         }
         copied.add(top.copy(h, seconds));
         {
@@ -140,7 +146,18 @@ int main(int argc, char** argv) {
     const auto verify_s = seconds_since(started) * 1e6 / static_cast<double>(gifts);
     db.as_owner("checkpoint");
     const auto wire = wire_rate(binary, db, seconds);
-    const auto quiet = tap_to_seen(binary, db, 1, 20, seconds * 3), busy = tap_to_seen(binary, db, 16, 20'000, seconds);
+    const auto quiet = tap_to_seen(binary, db, 1, 20, seconds * 3);
+    // Like the others, the median of some.
+    std::vector<seen_times> loud;
+    std::vector<double> loud_p99;
+    std::int64_t unseen = quiet.lost;
+    for (int round = 0; round < rounds; ++round) {
+        loud.push_back(tap_to_seen(binary, db, 16, 20'000, seconds));
+        loud_p99.push_back(loud.back().p99_ms);
+        unseen += loud.back().lost;
+    }
+    std::ranges::sort(loud, {}, &seen_times::p99_ms);
+    const auto busy = loud[loud.size() / 2];
 
     double best = 0;
     for (const auto& t : textbook) best = std::max(best, median(t.rate));
@@ -155,17 +172,17 @@ int main(int argc, char** argv) {
     textbook[2].print("textbook 32");
     std::cout << fmt::format("of COPY {:.2f}, at full batches {:.2f}; of the best textbook {:.0f}; WAL {:.2f} and disk {:.2f} of COPY's\n", median(resident.rate) / median(copied.rate), median(full.rate) / median(copied.rate), median(resident.rate) / best,
                              median(resident.wal) / median(copied.wal), median(resident.disk) / median(copied.disk))
-              << fmt::format("p99 at 1 000/s {:.2f} ms, at 20 000/s {:.2f} ms; the disk alone, 1 000 syncs a second: p50 {:.2f}, p99 {:.2f} ms\n", median(at_1k), median(at_20k), median(sync_p50), median(sync_p99))
+              << fmt::format("p99, the median of {} windows of a second (least … most): at 1 000/s {} ms, at 20 000/s {} ms; 1 000 syncs a second alone: p50 {:.2f}, p99 {} ms\n", rounds * windows, ranged(at_1k), ranged(at_20k), median(sync_p50), ranged(sync_p99))
               << fmt::format("verify {:.2f} s per million ({})\nwire {:.0f} gifts/s\n", verify_s, clean ? "clean" : "NOT CLEAN", wire)
-              << fmt::format("tap to seen p50 {:.1f}, p99 {:.1f} ms quiet; p50 {:.1f}, p99 {:.1f} ms at {:.0f} gifts/s over 16 rooms ({} not seen)\n", quiet.p50_ms, quiet.p99_ms, busy.p50_ms, busy.p99_ms, busy.rate, quiet.lost + busy.lost);
+              << fmt::format("tap to seen p50 {:.1f}, p99 {:.1f} ms quiet; p50 {:.1f}, p99 {} ms at {:.0f} gifts/s over 16 rooms ({} not seen)\n", quiet.p50_ms, quiet.p99_ms, busy.p50_ms, ranged(loud_p99), busy.rate, unseen);
     std::filesystem::create_directories("var/bench");
     std::ofstream("var/bench/ledger.json") << fmt::format(
-        R"({{"gifts_per_s":{:.0f},"p99_ms":{:.2f},"p99_ms_at_20k":{:.2f},"p99_ms_at_1k":{:.2f},"raw_sync_ms_p50":{:.2f},"raw_sync_ms_p99":{:.2f},"ratio_textbook_best":{:.1f},"ratio_copy":{:.3f},"ratio_copy_full_batches":{:.3f},"gifts_per_s_full_batches":{:.0f},"p99_ms_full_batches":{:.2f},"wal_ratio_copy":{:.3f},"disk_ratio_copy":{:.3f},)"
+        R"({{"gifts_per_s":{:.0f},"p99_ms":{:.2f},"p99_ms_at_20k":{:.2f},"p99_ms_at_1k":{:.2f},"p99_ms_at_20k_most":{:.2f},"p99_ms_at_1k_most":{:.2f},"raw_sync_ms_p50":{:.2f},"raw_sync_ms_p99":{:.2f},"raw_sync_ms_p99_most":{:.2f},"ratio_textbook_best":{:.1f},"ratio_copy":{:.3f},"ratio_copy_full_batches":{:.3f},"gifts_per_s_full_batches":{:.0f},"p99_ms_full_batches":{:.2f},"wal_ratio_copy":{:.3f},"disk_ratio_copy":{:.3f},)"
         R"("cpu_us_per_gift_postgres":{:.2f},"cpu_us_per_gift_server":{:.2f},"wal_bytes_per_gift":{:.0f},"disk_bytes_per_gift":{:.0f},"verify_s_per_million":{:.2f},"gifts_per_s_wire":{:.0f},)"
         R"("tap_to_seen_ms_p50_quiet":{:.1f},"tap_to_seen_ms_p99_quiet":{:.1f},"tap_to_seen_ms_p50_at_20k":{:.1f},"tap_to_seen_ms_p99_at_20k":{:.1f},"gifts_per_s_seen":{:.0f},"gifts_not_seen":{},)"
         R"("gifts_per_s_set_based":{:.0f},"gifts_per_s_copy":{:.0f},"gifts_per_s_textbook_1":{:.0f},"gifts_per_s_textbook_8":{:.0f},"gifts_per_s_textbook_32":{:.0f},"verify_clean":{}}})",
-        median(resident.rate), median(resident.p99), median(at_20k), median(at_1k), median(sync_p50), median(sync_p99), median(resident.rate) / best, median(resident.rate) / median(copied.rate), median(full.rate) / median(copied.rate), median(full.rate), median(full.p99),
+        median(resident.rate), median(resident.p99), median(at_20k), median(at_1k), std::ranges::max(at_20k), std::ranges::max(at_1k), median(sync_p50), median(sync_p99), std::ranges::max(sync_p99), median(resident.rate) / best, median(resident.rate) / median(copied.rate), median(full.rate) / median(copied.rate), median(full.rate), median(full.p99),
         median(resident.wal) / median(copied.wal), median(resident.disk) / median(copied.disk), median(resident.cpu_pg), median(resident.cpu_server), median(resident.wal), median(resident.disk),
-        verify_s, wire, quiet.p50_ms, quiet.p99_ms, busy.p50_ms, busy.p99_ms, busy.rate, quiet.lost + busy.lost, median(sets.rate), median(copied.rate), median(textbook[0].rate), median(textbook[1].rate), median(textbook[2].rate), clean) << '\n';
+        verify_s, wire, quiet.p50_ms, quiet.p99_ms, busy.p50_ms, busy.p99_ms, busy.rate, unseen, median(sets.rate), median(copied.rate), median(textbook[0].rate), median(textbook[1].rate), median(textbook[2].rate), clean) << '\n';
     return clean ? 0 : 1;
 }

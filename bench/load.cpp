@@ -209,7 +209,8 @@ seen_times tap_to_seen(const std::string& binary, const test::database& db, int 
     std::vector<std::int64_t> numbers;
     std::vector<std::string> tokens;
     for (int i = 0; i < rooms; ++i) {
-        const auto name = "seen-" + std::to_string(rate) + "-" + std::to_string(i);
+        static int named = 0;
+        const auto name = "seen-" + std::to_string(++named);
         numbers.push_back(server.room(name));
         tokens.push_back(server.rich(name));
     }
