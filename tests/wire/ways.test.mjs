@@ -7,7 +7,7 @@ import http from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { password, startServer, until } from './harness.mjs';
+import { password, startServer, top, until } from './harness.mjs';
 import { cleanBooks, give, legsOf, noMonthlyRun, standing } from './money.mjs';
 
 const secret = 'whsec_of_the_wire_tests';
@@ -304,6 +304,19 @@ describe('money back is sent where it came from', () => {
     assert.ok(!(await list()).some((x) => x.id === r.id) && (await list(true)).some((x) => x.id === r.id));
     await assert.rejects(settle(r.id), (e) => e.reason === 'wrong_state');
     await assert.rejects(server.psql(`update payments.refund set state = 'to_send', sent_at = null where id = ${r.id}`), /what was sent stays/);
+  });
+  test('a line that is gone is missed by verify; one that was never made is made by its migration, for a person to look at', async () => {
+    const r = await givenBack('stripe');
+    await cleanBooks(server);
+    await server.psql(`delete from payments.refund where id = ${r.id}`);
+    const missed = await server.ovation('ledger', 'verify', '--database', server.conninfo).then(() => assert.fail('clean'), (e) => e.stdout);
+    assert.match(missed, new RegExp(`^cases +BAD .*${r.caseId}`, 'm'));
+    await server.psql(await fs.readFile(path.join(top, 'migrations/0029_refunds_before.sql'), 'utf8'));
+    await cleanBooks(server);
+    const made = (await list()).find((x) => x.orderId === r.orderId);
+    assert.deepEqual([made.caseId, made.amountMinor, made.state, made.tries ?? 0], [r.caseId, '600', 'REFUND_STATE_REFUSED', 0]);
+    assert.match(made.why, /look whether it was sent/);
+    assert.equal((await settle(made.id, 'SENT BY HAND')).state, 'REFUND_STATE_SENT');
   });
   test('wechat pay: down, asked again by the server itself', async () => {
     const r = await givenBack('wechat_pay');
