@@ -133,15 +133,13 @@ private:
     std::thread thread_;
 };
 
-// The journal from its lowest to its highest number, counted: as it lies, from the connection `aside`, or by numbers where there is
-// none. False: it does not lie in its order.
+// The journal from its lowest to its highest number, counted: as it lies, where there is a connection `aside` for what is no gift,
+// or by numbers. False: it does not lie in its order. Gifts are read by `db` alone, which holds its locks on them already: one that
+// waits for all readers to go (a new leaf) must not come to stand between two connections of one reader.
 awaitable<result<bool>> count_journal(pg::connection& db, pg::connection* aside, std::int64_t lowest, std::int64_t highest, recount& counted) {
-    journal_reader journal(db);
+    journal_reader journal(aside ? *aside : db);
     std::optional<journal_stream> lying;
-    if (aside) {
-        OVATION_CO_TRY(const auto snapshot, co_await db.query(sql::export_snapshot, {}, reading_patience));
-        OVATION_CO_CHECK(co_await lying.emplace(*aside, lowest).begin(snapshot.string(0, 0)));
-    }
+    if (aside) OVATION_CO_CHECK(co_await lying.emplace(db, lowest).begin());
     std::unordered_set<std::int64_t> met;
     counter counting(counted);
     for (auto from = lowest; from <= highest; from += reading_page) {
@@ -151,16 +149,20 @@ awaitable<result<bool>> count_journal(pg::connection& db, pg::connection* aside,
             OVATION_CO_TRY(page.entries, co_await journal.entries(from, to));
             const auto there = std::min(to, highest + 1) - from - std::ssize(page.entries);
             OVATION_CO_TRY(auto gifts, co_await lying->page(static_cast<std::size_t>(std::max<std::int64_t>(there, 0))));
-            if (!gifts) co_return false;
+            if (!gifts) {
+                OVATION_CO_CHECK(co_await lying->end());
+                co_return false;
+            }
             page.gifts = std::move(*gifts);
             journal.arrange(page);
         } else {
             OVATION_CO_TRY(page, co_await journal.read(from, to));
         }
         OVATION_CO_CHECK(co_await journal.load_for(page));
-        OVATION_CO_CHECK(co_await learn_accounts(db, page, met));
+        OVATION_CO_CHECK(co_await learn_accounts(aside ? *aside : db, page, met));
         counting.put(std::move(page));
     }
+    if (lying) OVATION_CO_CHECK(co_await lying->end());
     counting.finish();
     co_return true;
 }
@@ -217,7 +219,9 @@ awaitable<result<std::vector<check>>> verify(pg::connection& db, std::vector<che
     const auto highest = std::min(head.number(0, 1), head.number(0, 0) + margin), lowest = std::max(head.number(0, 4), 1 - margin), hashed = head.number(0, 2);
     OVATION_CO_TRY(const auto days, co_await db.query(sql::days_of_books, pg::with(head.string(0, 5)), reading_patience));
     pg::connection aside(static_cast<asio::io_context&>((co_await asio::this_coro::executor).context()));
+    OVATION_CO_TRY(const auto snapshot, co_await db.query(sql::export_snapshot, {}, reading_patience));
     OVATION_CO_CHECK(co_await aside.open_like(db, std::chrono::seconds(10)));
+    OVATION_CO_CHECK(co_await aside.copy_in(fmt::format("begin isolation level repeatable read read only; set transaction snapshot '{}'", snapshot.string(0, 0)), {}, reading_patience));
     recount counted;
     for (auto* from : {&aside, static_cast<pg::connection*>(nullptr)}) {
         counted = {};

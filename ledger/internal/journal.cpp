@@ -215,9 +215,15 @@ struct journal_stream::state {
 journal_stream::journal_stream(pg::connection& db, std::int64_t lowest) : db_(db), next_(lowest), is_(std::make_unique<state>()) {}
 journal_stream::~journal_stream() = default;
 
-awaitable<result<void>> journal_stream::begin(std::string snapshot) {
-    co_return co_await db_.copy_begin(fmt::format("begin isolation level repeatable read read only; set transaction snapshot '{}'; set local synchronize_seqscans = off; "
-                                                  "set local max_parallel_workers_per_gather = 0; copy (select {} from ledger.gift) to stdout (format binary)", snapshot, mostly_none(gift_columns)), reading_patience);
+awaitable<result<void>> journal_stream::begin() {
+    co_return co_await db_.copy_begin(fmt::format("set local synchronize_seqscans = off; set local max_parallel_workers_per_gather = 0; "
+                                                  "copy (select {} from ledger.gift) to stdout (format binary)", mostly_none(gift_columns)), reading_patience);
+}
+awaitable<result<void>> journal_stream::end() {
+    while (is_->more) {
+        OVATION_CO_TRY(is_->more, co_await db_.copy_some(reading_page, reading_patience, [](std::string_view) {}));
+    }
+    co_return result<void>{};
 }
 
 awaitable<result<std::optional<std::vector<gift_row>>>> journal_stream::page(std::size_t expected) {

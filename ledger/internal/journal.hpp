@@ -68,8 +68,9 @@ public:
     // Whose first page begins with the number `lowest`.
     journal_stream(pg::connection& db, std::int64_t lowest);
     ~journal_stream();
-    // A transaction with this snapshot; after it the connection is of no use but to be closed.
-    awaitable<result<void>> begin(std::string snapshot);
+    // In the connection's transaction; until `end` it can do nothing else.
+    awaitable<result<void>> begin();
+    awaitable<result<void>> end();
     // The gifts of the next reading_page numbers, of which there should be `expected`. None: they are not there, or lie elsewhere;
     // who wants to know reads by numbers.
     awaitable<result<std::optional<std::vector<gift_row>>>> page(std::size_t expected);
