@@ -191,7 +191,7 @@ awaitable<result<void>> connection::simple_query(const std::string& sql) {
     co_return co_await flush();
 }
 // The results up to the last one, or (true) up to where rows are copied out; `in` goes to a `copy … from stdin`.
-awaitable<result<bool>> connection::simple_results(std::optional<std::string_view> in) {
+awaitable<result<bool>> connection::simple_results(std::string_view in) {
     std::optional<fault> failure;
     while (true) {
         OVATION_CO_TRY(auto* raw, co_await next_result());
@@ -199,12 +199,12 @@ awaitable<result<bool>> connection::simple_results(std::optional<std::string_vie
         const rows one(raw);
         const auto status = PQresultStatus(raw);
         if (status == PGRES_COPY_IN) {
-            for (auto left = in.value_or(""); !left.empty();) {
-                const auto piece = left.substr(0, 1 << 16);
+            while (!in.empty()) {
+                const auto piece = in.substr(0, 1 << 16);
                 const int put = PQputCopyData(raw_, piece.data(), static_cast<int>(piece.size()));
                 if (put < 0) co_return lost();
                 if (put == 0 && !co_await wait(asio::posix::stream_descriptor::wait_write)) co_return lost();
-                if (put == 1) left.remove_prefix(piece.size());
+                if (put == 1) in.remove_prefix(piece.size());
             }
             int ended = 0;
             while ((ended = PQputCopyEnd(raw_, nullptr)) == 0)
@@ -368,7 +368,7 @@ awaitable<result<pool::lease>> pool::acquire(std::chrono::milliseconds limit) {
 
 void pool::give_back(std::unique_ptr<connection> c) {
     --out_;
-    if (c && c->usable()) idle_.push_back(std::move(c));
+    if (c && c->at_rest()) idle_.push_back(std::move(c));  // what is still open is rolled back with its connection
     if (!waiting_.empty()) {
         waiting_.front()->cancel();
         waiting_.pop_front();
@@ -376,20 +376,14 @@ void pool::give_back(std::unique_ptr<connection> c) {
 }
 
 pool::lease::~lease() {
-    if (!connection_) return;
-    if (open_) connection_->close();
-    owner_->give_back(std::move(connection_));
+    if (connection_) owner_->give_back(std::move(connection_));
 }
 awaitable<result<void>> pool::lease::begin() {
-    auto done = co_await connection_->query(begin_statement, {}, std::chrono::seconds(5));
-    if (!done) co_return done.error();
-    open_ = true;
+    OVATION_CO_CHECK(co_await connection_->query(begin_statement, {}, std::chrono::seconds(5)));
     co_return result<void>{};
 }
 awaitable<result<void>> pool::lease::commit() {
-    auto done = co_await connection_->query(commit_statement, {}, std::chrono::seconds(30));
-    if (!done) co_return done.error();
-    open_ = false;
+    OVATION_CO_CHECK(co_await connection_->query(commit_statement, {}, std::chrono::seconds(30)));
     co_return result<void>{};
 }
 

@@ -115,6 +115,8 @@ public:
     [[nodiscard]] bool usable() const { return raw_ != nullptr && !broken_; }
     // Whether it can still be used after having been idle.
     [[nodiscard]] bool alive();
+    // Usable, and within no transaction.
+    [[nodiscard]] bool at_rest() const { return usable() && PQtransactionStatus(raw_) == PQTRANS_IDLE; }
     [[nodiscard]] int backend_pid() const { return raw_ ? PQbackendPID(raw_) : 0; }
     void close();
 
@@ -123,7 +125,7 @@ private:
     awaitable<result<PGresult*>> next_result();
     awaitable<result<void>> flush();
     awaitable<result<void>> simple_query(const std::string& sql);
-    awaitable<result<bool>> simple_results(std::optional<std::string_view> in);
+    awaitable<result<bool>> simple_results(std::string_view in);
     fault lost();
     void arm(std::chrono::milliseconds limit);
 
@@ -148,19 +150,19 @@ public:
     class lease {
     public:
         lease(pool& owner, std::unique_ptr<connection> c) : owner_(&owner), connection_(std::move(c)) {}
-        lease(lease&& other) noexcept : owner_(other.owner_), connection_(std::move(other.connection_)), open_(std::exchange(other.open_, false)) {}
+        lease(lease&& other) noexcept : owner_(other.owner_), connection_(std::move(other.connection_)) {}
         lease& operator=(lease&&) = delete;
         ~lease();
         connection* operator->() { return connection_.get(); }
         connection& operator*() { return *connection_; }
-        // A transaction of several round trips. What is not committed when the lease ends is rolled back.
+        // A transaction of several round trips, begun so or by a statement of one's own. What is not committed when the lease ends
+        // is rolled back.
         awaitable<result<void>> begin();
         awaitable<result<void>> commit();
 
     private:
         pool* owner_;
         std::unique_ptr<connection> connection_;
-        bool open_ = false;
     };
 
     awaitable<result<lease>> acquire(std::chrono::milliseconds limit = std::chrono::seconds(5));

@@ -8,14 +8,13 @@
 #include "base/limits.hpp"
 #include "base/money.hpp"
 #include "ledger/audit.hpp"
+#include "ledger/reading.hpp"
 #include "ledger/sql.hpp"
-
 
 namespace ovation::ledger {
 namespace {
 constexpr int page_size_default = 50;
 constexpr int page_size_max = 200;
-const pg::statement begin_read{"begin_read", "begin isolation level repeatable read read only"};
 constexpr auto reply_patience = std::chrono::seconds(10);
 
 // Where the statement of an account goes on: with entries older than `before`, of the newest of them `told` postings stood on the
@@ -229,7 +228,7 @@ awaitable<result<std::optional<v1::ListPostingsResponse>>> service::statement(qu
     v1::ListPostingsResponse out;
     auto held = co_await cores_.db().acquire();
     if (!held) co_return held.error();
-    OVATION_CO_CHECK(co_await (*held)->query(begin_read, {}, reply_patience));
+    OVATION_CO_CHECK(co_await (*held)->query(begin_snapshot, {}, reply_patience));
     OVATION_CO_TRY(auto account, co_await (*held)->query(sql::account_by_name, pg::with(q.account), reply_patience));
     if (account.empty()) {
         OVATION_CO_CHECK(co_await held->commit());

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
-import { password, RpcError, startServer, uuid7 } from './harness.mjs';
+import { password, RpcError, startServer, until, uuid7 } from './harness.mjs';
 import { Live } from './raw.mjs';
 
 const perCoin = 10_000n;
@@ -284,6 +284,8 @@ describe('what is asked wrongly', () => {
   test('the token of another account names page_token', async () => {
     const { nextPageToken: pageToken } = await ask({ pageSize: 1 });
     await refused({ account: 'vat', pageToken }, 'invalid_argument', 'page_token');
+    const left = () => server.psql(`select count(*) from pg_stat_activity where datname = current_database() and state like 'idle in transaction%'`);
+    await until(async () => (await left()) === '0', 2_000, 'no connection stays in its transaction');
   });
   test('no name of an account, or a long one, names account; one that nobody has is not found', async () => {
     for (const account of ['', 'p'.repeat(61)]) await refused({ account }, 'invalid_argument', 'account');
