@@ -92,6 +92,13 @@ const sung = async () => {
   await page.getByTestId('play').click();
   await page.getByRole('button', { name: 'Pause' }).waitFor();
 };
+// The song may end while a page is still on its way into the room.
+const follows = (page, who) =>
+  until(async () => {
+    if (await page.getByTestId('lyric').isVisible()) return true;
+    await sung();
+    return false;
+  }, 60_000, `${who} follows the lyrics`);
 
 test('the singer sees what the contract does, accepts, and goes live with a song', async () => {
   const page = await open('singer', desktop, 'singer');
@@ -109,7 +116,7 @@ test('the singer sees what the contract does, accepts, and goes live with a song
 test('a listener needs no account, follows the lyrics, buys coins and gives thirty times in one combo', async () => {
   const page = await open('first', desktop);
   await page.getByTestId('room-card').click();
-  await page.getByTestId('lyric').waitFor();
+  await follows(page, 'the first');
   // The wipe moves with the song.
   const wiped = () => page.evaluate(() => [...document.querySelectorAll('.syl')].map((s) => parseFloat(s.style.getPropertyValue('--w') || '0')).reduce((a, b) => a + b, 0));
   const from = await wiped();
@@ -136,13 +143,12 @@ test('a listener needs no account, follows the lyrics, buys coins and gives thir
 });
 
 test('a late listener on a phone gives gifts of three kinds; one who is cut off meanwhile sees each of them, once', async () => {
-  await sung();
   const cutOff = await open('cut', { ...desktop, locale: 'zh-CN' }, undefined, proxy.url);
   await cutOff.goto(`${proxy.url}/room/1`);
-  await cutOff.getByTestId('lyric').waitFor();
+  await follows(cutOff, 'who is cut off');
   const late = await open('late', phone, 'listener2');
   await late.goto(`${server.url}/room/1`);
-  await late.getByTestId('lyric').waitFor();
+  await follows(late, 'who comes late');
   await late.locator('button.open').click();
   await late.getByRole('button', { name: '充值' }).last().click();
   await late.getByRole('button', { name: /3,000/ }).click();
