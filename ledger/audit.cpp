@@ -135,7 +135,7 @@ private:
 
 // The journal from its lowest to its highest number, counted: as it lies, where there is a connection `aside` for what is no gift,
 // or by numbers. False: it does not lie in its order. Gifts are read by `db` alone, which holds its locks on them already: one that
-// waits for all readers to go (a new leaf) must not come to stand between two connections of one reader.
+// waits for all readers to go (a change of the table) must not come to stand between two connections of one reader.
 awaitable<result<bool>> count_journal(pg::connection& db, pg::connection* aside, std::int64_t lowest, std::int64_t highest, recount& counted) {
     journal_reader journal(aside ? *aside : db);
     std::optional<journal_stream> lying;

@@ -194,6 +194,29 @@ TEST_CASE("ledger: rows that lie elsewhere than they were posted are the same bo
     CHECK(numbers->detail == "for example 11001 stands where 11000 should");
 }
 
+TEST_CASE("ledger: a leaf is made beside a reader of all the books, and gifts go on; it is as guarded as the first") {
+    books b;
+    b.open(1, 100);
+    const auto r = b.route(default_rule(), 7, 9);
+    b.post(gift(1, r, 1));
+    const auto leaves = b.db.number("select count(*) from ledger.gift_leaf");
+    const std::unique_ptr<PGconn, void (*)(PGconn*)> reader(PQconnectdb(b.db.app().c_str()), &PQfinish);
+    for (const char* sql : {"begin isolation level repeatable read read only", "select count(*) from ledger.gift"}) PQclear(PQexec(reader.get(), sql));
+    REQUIRE(PQtransactionStatus(reader.get()) == PQTRANS_INTRANS);
+    b.db.as_owner("set lock_timeout = '5s'; select ledger.make_leaf(1000)");
+    CHECK(b.post(gift(1, r, 1)).state == status::posted);
+    CHECK(PQtransactionStatus(reader.get()) == PQTRANS_INTRANS);
+    CHECK(b.db.number("select count(*) from ledger.gift_leaf") == leaves + 1);
+    const std::string newest = "(select name from ledger.gift_leaf order by first_seq desc limit 1)";
+    for (const char* what : {"pg_constraint where contype = 'c' and conrelid", "pg_trigger where tgrelid", "pg_index where indisunique and indrelid"}) {
+        INFO(what);
+        const auto of = [&](const std::string& leaf) { return b.db.number(std::string("select count(*) from ") + what + " = ('ledger.' || " + leaf + ")::regclass"); };
+        CHECK(of("'gift_1'") > 0);
+        CHECK(of(newest) == of("'gift_1'"));
+    }
+    b.verify_clean();
+}
+
 TEST_CASE("ledger: a second writer fences the first") {
     books b;
     b.open(1, 100);
