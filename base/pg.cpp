@@ -246,17 +246,28 @@ awaitable<result<void>> connection::copy_begin(std::string sql, std::chrono::mil
 awaitable<result<bool>> connection::copy_some(std::size_t messages, std::chrono::milliseconds limit, std::function<void(std::string_view)> each) {
     if (!usable()) co_return lost();
     arm(limit);
-    while (messages > 0) {
+    asio::steady_timer pause(socket_.get_executor());
+    for (bool looked = false, flows = false; messages > 0;) {
         char* message = nullptr;
         const int size = PQgetCopyData(raw_, &message, 1);
         if (size < 0) co_return co_await simple_results({});
-        if (size == 0) {
-            if (!co_await wait(asio::posix::stream_descriptor::wait_read) || PQconsumeInput(raw_) != 1) co_return lost();
+        if (size > 0) {
+            each({message, static_cast<std::size_t>(size)});
+            PQfreemem(message);
+            --messages;
+            looked = false;
+            flows = true;
             continue;
         }
-        each({message, static_cast<std::size_t>(size)});
-        PQfreemem(message);
-        --messages;
+        if (std::exchange(looked, true)) {  // nothing more has come
+            // PostgreSQL sends 8 KiB at a time, and whoever waits for each is woken for each. The socket holds half a millisecond of it.
+            if (std::exchange(flows, false)) {
+                pause.expires_after(std::chrono::microseconds(200));
+                co_await pause.async_wait(use_tuple);
+            }
+            if (!co_await wait(asio::posix::stream_descriptor::wait_read)) co_return lost();
+        }
+        if (PQconsumeInput(raw_) != 1) co_return lost();
     }
     ++armed_;
     timer_.cancel();

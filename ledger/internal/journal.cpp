@@ -3,6 +3,7 @@
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
+#include <boost/endian/conversion.hpp>
 #include <cstring>
 #include <map>
 #include <unordered_set>
@@ -43,9 +44,8 @@ public:
 private:
     template <class Number>
     static Number to(std::string_view f) {
-        std::uint64_t out = 0;
-        for (const char c : f.substr(0, sizeof(Number))) out = out << 8 | static_cast<std::uint8_t>(c);
-        return static_cast<Number>(out);
+        using namespace boost::endian;
+        return f.size() < sizeof(Number) ? 0 : endian_load<Number, sizeof(Number), order::big>(reinterpret_cast<const unsigned char*>(f.data()));
     }
     template <class Number>
     Number number() {

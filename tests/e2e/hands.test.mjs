@@ -15,7 +15,7 @@ let server, browser, room;
 async function open(at, { handle, size = 'desktop', ...options } = {}) {
   const context = await browser.newContext({ viewport: sizes[size], locale: 'en-US', ...options });
   const page = await context.newPage();
-  page.setDefaultTimeout(15_000);
+  page.setDefaultTimeout(30_000);
   page.on('pageerror', (e) => assert.fail(e.message));
   await page.goto(at);
   if (handle) await logIn(page, handle);
@@ -73,7 +73,7 @@ for (const size of Object.keys(sizes))
     const before = size === 'phone' ? 'Gift' : 'Top up';
     await tabTo(page, 'button', before);
     await page.keyboard.press('g');
-    await until(async () => (await focused(page)).role === 'radio', 5_000, 'the focus is on a gift');
+    await until(async () => (await focused(page)).role === 'radio', 30_000, 'the focus is on a gift');
     const first = await focused(page);
     assert.ok(first.seen && first.checked === 'true', JSON.stringify(first));
     await page.keyboard.press('ArrowRight');
@@ -91,19 +91,19 @@ for (const size of Object.keys(sizes))
     await tabTo(page, 'button', 'coins ¥');
     // Esc closes, and the hand is where it was before.
     await page.keyboard.press('Escape');
-    await until(async () => !(await page.locator('.room.tray-open').count()), 5_000, 'the tray closes');
-    await until(async () => { const f = await focused(page); return f.seen && f.words === before; }, 5_000, 'the focus is back');
+    await until(async () => !(await page.locator('.room.tray-open').count()), 30_000, 'the tray closes');
+    await until(async () => { const f = await focused(page); return f.seen && f.words === before; }, 30_000, 'the focus is back');
     // On a phone by its button, too, and closed by the tray's own.
     if (size === 'phone') {
       await page.keyboard.press('Enter');
-      await until(async () => (await focused(page)).role === 'radio', 5_000, 'the focus is on a gift');
+      await until(async () => (await focused(page)).role === 'radio', 30_000, 'the focus is on a gift');
       await tabTo(page, 'button', 'Close');
       await page.keyboard.press('Enter');
-      await until(async () => (await focused(page)).words === 'Gift', 5_000, 'the focus is back');
+      await until(async () => (await focused(page)).words === 'Gift', 30_000, 'the focus is back');
     }
     // Letters are letters where one writes.
     await page.keyboard.press('/');
-    await until(async () => (await focused(page)).tag === 'input', 5_000, 'the focus is in the message');
+    await until(async () => (await focused(page)).tag === 'input', 30_000, 'the focus is in the message');
     await page.keyboard.type('gm');
     assert.equal(await page.locator('#say').inputValue(), 'gm');
     assert.equal(await page.locator('.room.tray-open').count(), 0);
@@ -111,9 +111,9 @@ for (const size of Object.keys(sizes))
     await page.evaluate(() => document.activeElement?.blur());
     const sound = page.getByTestId('sound');
     await page.keyboard.press('m');
-    await until(async () => /muted/i.test(await sound.innerText()), 5_000, 'it is muted');
+    await until(async () => /muted/i.test(await sound.innerText()), 30_000, 'it is muted');
     await page.keyboard.press('m');
-    await until(async () => !/muted/i.test(await sound.innerText()), 5_000, 'it is heard again');
+    await until(async () => !/muted/i.test(await sound.innerText()), 30_000, 'it is heard again');
     await page.context().close();
   });
 
@@ -121,7 +121,7 @@ test('a gift is paid and sent by keyboard alone', async () => {
   const page = await open(room, { handle: 'listener' });
   await page.getByTestId('lyric').waitFor();
   await page.keyboard.press('g');
-  await until(async () => (await focused(page)).role === 'radio', 5_000, 'the focus is on a gift');
+  await until(async () => (await focused(page)).role === 'radio', 30_000, 'the focus is on a gift');
   await tabTo(page, 'button', 'coins ¥');
   await page.keyboard.press('Enter');
   // Without coins: the packs, a dialog; Enter on one, and back.
@@ -129,7 +129,7 @@ test('a gift is paid and sent by keyboard alone', async () => {
   await tabTo(page, 'button', '3,000');
   await page.keyboard.press('Enter');
   await page.locator('dialog').waitFor({ state: 'detached' });
-  await until(async () => (await focused(page)).words.includes('coins ¥'), 5_000, 'the focus is back on the button');
+  await until(async () => (await focused(page)).words.includes('coins ¥'), 30_000, 'the focus is back on the button');
   await page.keyboard.press('Enter');
   await page.locator('li[data-kind=gift]').getByText('×1').waitFor();
   // The hand stays on the button: once more.

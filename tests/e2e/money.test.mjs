@@ -43,7 +43,7 @@ function taxOf(income) {
 async function of(handle, at) {
   if (!pages[handle]) {
     const page = (pages[handle] = await (await browser.newContext({ viewport: sizes.desktop, locale: 'en-US', acceptDownloads: true })).newPage());
-    page.setDefaultTimeout(15_000);
+    page.setDefaultTimeout(30_000);
     page.on('pageerror', (e) => assert.fail(`${handle}: ${e.message}`));
     await page.goto(server.url);
     await page.getByRole('button', { name: 'Log in' }).first().click();

@@ -24,7 +24,7 @@ async function logIn(page, handle) {
 async function open(handle, at) {
   const context = await browser.newContext({ viewport: sizes.desktop, locale: 'en-US' });
   const page = await context.newPage();
-  page.setDefaultTimeout(15_000);
+  page.setDefaultTimeout(30_000);
   page.on('pageerror', (e) => assert.fail(`${handle}: ${e.message}`));
   await page.goto(server.url);
   await logIn(page, handle);
@@ -186,7 +186,7 @@ test('a report ends in a ban; the person is found, let in again, given a role an
   await act('Give', 'sings on Fridays');
   await people.getByTestId('found').getByText('Singer').waitFor();
   await act('Take away', 'only once');
-  await until(async () => !(await people.getByTestId('found').getByText('Singer').count()), 5_000, 'the role is gone');
+  await until(async () => !(await people.getByTestId('found').getByText('Singer').count()), 30_000, 'the role is gone');
   const said = (await audit()).slice(0, 5).map((r) => [r.action, r.reason]);
   assert.deepEqual(said.slice(0, 4), [['revoke_role', 'only once'], ['grant_role', 'sings on Fridays'], [said[2][0], 'has apologised'], ['close_report', 'warned twice']]);
   // The ban and the role's loss have ended the listener's log-ins.
@@ -203,7 +203,7 @@ test('my account: another session is ended from here, and this one goes on', asy
   assert.equal(await rows.getByText('this one').count(), 1);
   assert.equal(await rows.count(), 2);
   await rows.getByRole('button', { name: /^Log out: Chrome/ }).click();
-  await until(async () => (await rows.count()) === 1, 5_000, 'the other session is gone');
+  await until(async () => (await rows.count()) === 1, 30_000, 'the other session is gone');
   await far.reload();
   await far.getByRole('button', { name: 'Log in' }).first().waitFor();
   await far.context().close();
@@ -225,7 +225,7 @@ test('my account: another session is ended from here, and this one goes on', asy
   await page.locator('header .av').getByText('N', { exact: true }).waitFor();
   await dialog.getByRole('checkbox').check();
   const me = async () => (await server.rpc('AuthService/GetMe', {}, { token: await fresh('listener2') })).user;
-  await until(async () => (await me()).showOnBoards, 5_000, 'the boards may show it');
+  await until(async () => (await me()).showOnBoards, 30_000, 'the boards may show it');
   assert.equal((await me()).displayName, 'Night Nurse');
   await page.keyboard.press('Escape');
   await dialog.waitFor({ state: 'detached' });
@@ -252,9 +252,9 @@ test('gifts shine by their tier, wait for one another, and as each viewer wants'
     await giver.getByRole('radio', { name }).click();
     const before = await giver.getByTestId('balance').textContent();
     await giver.getByTestId('send-gift').click();
-    await until(async () => (await giver.getByTestId('balance').textContent()) !== before, 10_000, `${name} is paid`);
+    await until(async () => (await giver.getByTestId('balance').textContent()) !== before, 30_000, `${name} is paid`);
   };
-  await until(async () => (await giver.getByTestId('balance').textContent()) === '500,000', 10_000, 'the coins are there');
+  await until(async () => (await giver.getByTestId('balance').textContent()) === '500,000', 30_000, 'the coins are there');
   await page.getByTestId('send-gift').waitFor(); // what comes behind the sound is here
   await give(/Lantern/);
   await page.locator('.combo').waitFor();
@@ -328,11 +328,11 @@ test('finance reads the platform’s account to its first entry, and its sum is 
   const page = await of('finance', '/statement');
   await page.getByRole('button', { name: 'platform' }).click();
   const rows = page.getByTestId('statement').locator('li');
-  await until(async () => (await rows.count()) === 30, 10_000, 'the first page');
+  await until(async () => (await rows.count()) === 30, 30_000, 'the first page');
   const older = page.getByRole('button', { name: 'Older entries' });
   for (let before = 30; (await older.count()) > 0; before = await rows.count()) {
     await older.click();
-    await until(async () => (await rows.count()) > before, 10_000, 'older entries');
+    await until(async () => (await rows.count()) > before, 30_000, 'older entries');
   }
   assert.ok((await rows.count()) > 35);
   const micros = (text) => BigInt(text.replace('−', '-').replace(/[^0-9-]/g, ''));
@@ -346,7 +346,7 @@ test('finance reads the platform’s account to its first entry, and its sum is 
   await page.getByRole('alert').waitFor();
   assert.equal(await rows.count(), 0);
   await page.getByRole('button', { name: 'vat' }).click();
-  await until(async () => (await rows.count()) === 30, 10_000, 'the VAT');
+  await until(async () => (await rows.count()) === 30, 30_000, 'the VAT');
   // Others have no such choice.
   assert.equal(await (await of('agent', '/statement')).locator('input[name=account]').count(), 0);
 });
@@ -371,7 +371,7 @@ test('a contract is ended by the agent with this day, and one that has not begun
   await agent.locator('dialog').waitFor({ state: 'detached' });
   await mine.getByRole('button', { name: /^End…/ }).click();
   await agent.getByRole('button', { name: 'End it' }).click();
-  const last = await until(() => server.psql("select to_date - 1 from channels.contract where from_date = '2026-01-01'"), 5_000, 'the contract has an end');
+  const last = await until(() => server.psql("select to_date - 1 from channels.contract where from_date = '2026-01-01'"), 30_000, 'the contract has an end');
   await mine.getByText(`2026-01-01 to ${last}, the last day`).waitFor();
   assert.equal(await mine.getByRole('button').count(), 0, 'it ends once');
   await singer.reload();

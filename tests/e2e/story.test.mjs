@@ -37,7 +37,7 @@ const shown = (micros) => `¥${micros / 1_000_000n}.${(micros % 1_000_000n).toSt
 async function open(name, options, handle, at = server.url) {
   const context = await browser.newContext(options);
   const page = await context.newPage();
-  page.setDefaultTimeout(15_000);
+  page.setDefaultTimeout(30_000);
   page.on('pageerror', (e) => assert.fail(`${name}: ${e.message}`));
   pages[name] = page;
   await page.goto(at);
@@ -120,7 +120,7 @@ test('a listener needs no account, follows the lyrics, buys coins and gives thir
   // The wipe moves with the song.
   const wiped = () => page.evaluate(() => [...document.querySelectorAll('.syl')].map((s) => parseFloat(s.style.getPropertyValue('--w') || '0')).reduce((a, b) => a + b, 0));
   const from = await wiped();
-  await until(async () => (await wiped()) !== from, 8_000, 'the lyrics move');
+  await until(async () => (await wiped()) !== from, 30_000, 'the lyrics move');
   await page.getByRole('button', { name: 'Log in' }).first().click();
   await page.locator('input[name=handle]').fill('listener');
   await page.locator('input[name=password]').fill(password);
@@ -135,7 +135,7 @@ test('a listener needs no account, follows the lyrics, buys coins and gives thir
   assert.equal(await page.getByTestId('balance').textContent(), '3,000');
   for (let i = 1; i <= 30; ++i) {
     await page.getByTestId('send-gift').click();
-    await until(async () => (await page.getByTestId('balance').textContent()) === (3000 - 20 * i).toLocaleString('en-US'), 10_000, `gift ${i} is paid`);
+    await until(async () => (await page.getByTestId('balance').textContent()) === (3000 - 20 * i).toLocaleString('en-US'), 30_000, `gift ${i} is paid`);
   }
   await page.locator('li[data-kind=gift]').getByText('×30').waitFor();
   await accessible(page, 'room');
@@ -152,7 +152,7 @@ test('a late listener on a phone gives gifts of three kinds; one who is cut off 
   await late.locator('button.open').click();
   await late.getByRole('button', { name: '充值' }).last().click();
   await late.getByRole('button', { name: /3,000/ }).click();
-  await until(async () => (await late.getByTestId('balance').textContent()) === '3,000', 10_000, 'the coins are there');
+  await until(async () => (await late.getByTestId('balance').textContent()) === '3,000', 30_000, 'the coins are there');
   await late.locator('dialog').getByRole('button', { name: '关闭' }).click();
   const letIn = proxy.cut(6_000);
   await cutOff.getByText(/正在重连/).waitFor();
@@ -161,11 +161,11 @@ test('a late listener on a phone gives gifts of three kinds; one who is cut off 
     await late.getByRole('radio', { name: new RegExp(name) }).click();
     await late.getByTestId('send-gift').click();
     left -= coins;
-    await until(async () => (await late.getByTestId('balance').textContent()) === left.toLocaleString('en-US'), 10_000, `${name} is paid`);
+    await until(async () => (await late.getByTestId('balance').textContent()) === left.toLocaleString('en-US'), 30_000, `${name} is paid`);
   }
   await letIn;
   for (const name of ['cut', 'late']) await until(async () => (await pages[name].locator('li[data-kind=gift]').count()) === lateGifts.length, 15_000, `${name} sees ${lateGifts.length} gifts`);
-  await until(async () => (await pages.first.locator('li[data-kind=gift]').count()) === 1 + lateGifts.length, 10_000, 'who was there all the time sees them too');
+  await until(async () => (await pages.first.locator('li[data-kind=gift]').count()) === 1 + lateGifts.length, 30_000, 'who was there all the time sees them too');
   await late.screenshot({ path: path.join(pictures, 'room-phone.png') });
 });
 
@@ -174,7 +174,7 @@ test('boards and statements agree with the sums made here', async () => {
   const sum = (party) => parts.reduce((all, p) => all + p[party], 0n);
   const singer = pages.singer;
   await singer.goto(`${server.url}/statement`);
-  await until(async () => (await singer.locator('.total').first().textContent()) === shown(sum('singer')), 10_000, `the singer's statement says ${shown(sum('singer'))}`);
+  await until(async () => (await singer.locator('.total').first().textContent()) === shown(sum('singer')), 30_000, `the singer's statement says ${shown(sum('singer'))}`);
   await singer.getByText('55 %').first().waitFor();
   await accessible(singer, 'statement');
   const agent = pages.agent;
@@ -182,7 +182,7 @@ test('boards and statements agree with the sums made here', async () => {
   await agent.getByTestId('revenue').getByText(allCoins.toLocaleString('en-US')).waitFor();
   assert.ok((await agent.getByTestId('revenue').textContent()).includes(shown(sum('agent'))), `the agent's revenue says ${shown(sum('agent'))}`);
   const board = async (subject) => (await server.rpc('GiftService/GetBoard', { scope: 'BOARD_SCOPE_ROOM', scopeId: '1', subject, period: 'BOARD_PERIOD_DAY' })).rows ?? [];
-  await until(async () => (await board('BOARD_SUBJECT_SINGER'))[0]?.coins === String(allCoins), 10_000, 'the board has all coins');
+  await until(async () => (await board('BOARD_SUBJECT_SINGER'))[0]?.coins === String(allCoins), 30_000, 'the board has all coins');
   // Consent: the supporters said nothing, so names and amounts are hidden.
   assert.deepEqual(await board('BOARD_SUBJECT_SENDER'), [{ rank: 1, hidden: true }, { rank: 2, hidden: true }]);
   // What nobody else got is the platform's and the tax office's: to the micro.

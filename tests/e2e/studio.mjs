@@ -75,7 +75,7 @@ export async function startStudio({ env = {}, seconds = songSeconds, storage = {
     if (taps) await context.addInitScript({ path: tapFile });
     await context.addInitScript((kept) => { for (const [k, v] of Object.entries(kept)) localStorage.setItem(k, v); }, storage);
     const page = await context.newPage();
-    page.setDefaultTimeout(15_000);
+    page.setDefaultTimeout(30_000);
     page.on('pageerror', (e) => assert.fail(`${name}: ${e.message}`));
     page.on('console', (m) => m.type() === 'error' && process.stderr.write(`${name}: ${m.text()}\n`));
     pages[name] = page;

@@ -199,14 +199,16 @@ TEST_CASE("ledger: a leaf is made beside a reader of all the books, and gifts go
     b.open(1, 100);
     const auto r = b.route(default_rule(), 7, 9);
     b.post(gift(1, r, 1));
-    const auto leaves = b.db.number("select count(*) from ledger.gift_leaf");
+    const auto leaves = [&] { return b.db.number("select count(*) from ledger.gift_leaf"); };
+    for (int i = 0; i < 1'000 && leaves() < 3; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    REQUIRE(leaves() == 3);  // those that the writer makes itself, ahead of need
     const std::unique_ptr<PGconn, void (*)(PGconn*)> reader(PQconnectdb(b.db.app().c_str()), &PQfinish);
     for (const char* sql : {"begin isolation level repeatable read read only", "select count(*) from ledger.gift"}) PQclear(PQexec(reader.get(), sql));
     REQUIRE(PQtransactionStatus(reader.get()) == PQTRANS_INTRANS);
     b.db.as_owner("set lock_timeout = '5s'; select ledger.make_leaf(1000)");
     CHECK(b.post(gift(1, r, 1)).state == status::posted);
     CHECK(PQtransactionStatus(reader.get()) == PQTRANS_INTRANS);
-    CHECK(b.db.number("select count(*) from ledger.gift_leaf") == leaves + 1);
+    CHECK(leaves() == 4);
     const std::string newest = "(select name from ledger.gift_leaf order by first_seq desc limit 1)";
     for (const char* what : {"pg_constraint where contype = 'c' and conrelid", "pg_trigger where tgrelid", "pg_index where indisunique and indrelid"}) {
         INFO(what);
@@ -346,33 +348,5 @@ TEST_CASE("ledger: random commands agree with a sequential model") {
     }
     b.verify_clean();
 }
-TEST_CASE("a connection does not compile its statements: planning by guesses cost an idle server most of a core") {
-    books b;
-    static const pg::statement jit{"t_jit", "show jit"};
-    CHECK(b.wait(b.all.at(0).db.query(jit, {}))->string(0, 0) == "off");
-}
-TEST_CASE("a statement that was refused when it first ran can be run again on its connection") {
-    books b;
-    const auto said = b.wait([](pg::pool& p) -> awaitable<result<std::vector<std::string>>> {
-        static const pg::statement divide{"t_divide", "select 6 / $1::int"}, late{"t_late", "select 7"};
-        constexpr auto limit = std::chrono::seconds(10);
-        std::vector<std::string> out;
-        auto held = co_await p.acquire();
-        if (!held) co_return held.error();
-        const auto refused = co_await (*held)->query(divide, pg::with(0), limit);
-        out.emplace_back(refused ? "" : pg::sqlstate(refused.error()));
-        OVATION_CO_TRY(const auto six, co_await (*held)->query(divide, pg::with(1), limit));
-        out.push_back(six.string(0, 0));
-        // One that was never parsed, as another failed before it, is parsed the next time.
-        std::vector<pg::request> both;
-        both.push_back({&divide, pg::with(0)});
-        both.push_back({&late, {}});
-        out.emplace_back(co_await (*held)->run(std::move(both), limit) ? "ran" : "refused");
-        OVATION_CO_TRY(const auto seven, co_await (*held)->query(late, {}, limit));
-        out.push_back(seven.string(0, 0));
-        co_return out;
-    }(b.all.at(0).db));
-    REQUIRE(said);
-    CHECK(*said == std::vector<std::string>{"22012", "6", "refused", "7"});
-}
+
 }  // namespace ledger_test

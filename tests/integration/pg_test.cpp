@@ -1,4 +1,4 @@
-// The pool against a real PostgreSQL: what a lease leaves behind does not reach the next one.
+// Connections and their pool against a real PostgreSQL: what one use leaves behind does not reach the next.
 #include <boost/asio/use_future.hpp>
 
 #include "tests/support/catch.hpp"
@@ -13,15 +13,29 @@ const pg::statement count{"t_count", "select count(*) from t"};
 const pg::statement wrong{"t_wrong", "select 1 / count(*) from t"};
 constexpr auto patience = std::chrono::seconds(10);
 
+struct house {
+    explicit house(std::size_t connections = 2) : all(1, db_.app(), connections) { all.start(); }
+    ~house() {
+        all.at(0).context.stop();
+        all.join();
+    }
+    template <class T>
+    T wait(awaitable<T> body) {
+        return asio::co_spawn(all.at(0).context, std::move(body), asio::use_future).get();
+    }
+    pg::pool& db() { return all.at(0).db; }
+    void as_owner(const std::string& sql) { db_.as_owner(sql); }
+
+private:
+    test::database db_;
+    cores all;
+};
+
 TEST_CASE("pg: a lease that ends inside a transaction, or in one that failed, is rolled back and harms no later one") {
-    test::database db;
-    db.as_owner("create table t (n int); grant all on t to ovation_app");
-    cores all(1, db.app(), 1);
-    all.start();
-    auto& pool = all.db();
-    const auto wait = [&](auto body) { return asio::co_spawn(all.at(0).context, std::move(body), asio::use_future).get(); };
+    house h(1);
+    h.as_owner("create table t (n int); grant all on t to ovation_app");
     const auto leave = [&](bool writes, bool fails) {
-        return wait([](pg::pool& p, bool w, bool f) -> awaitable<bool> {
+        return h.wait([](pg::pool& p, bool w, bool f) -> awaitable<bool> {
             auto held = co_await p.acquire();
             if (!held) co_return false;
             if (w) {
@@ -38,10 +52,10 @@ TEST_CASE("pg: a lease that ends inside a transaction, or in one that failed, is
                 co_return !bad;
             }
             co_return true;
-        }(pool, writes, fails));
+        }(h.db(), writes, fails));
     };
     const auto rows = [&] {
-        const auto r = wait(pool.query(count, {}));
+        const auto r = h.wait(h.db().query(count, {}));
         REQUIRE(r);
         return r->number(0, 0);
     };
@@ -50,14 +64,43 @@ TEST_CASE("pg: a lease that ends inside a transaction, or in one that failed, is
     CHECK(leave(false, true));
     CHECK(rows() == 0);
     CHECK(leave(false, false));
-    db.as_owner("insert into t values (2)");
+    h.as_owner("insert into t values (2)");
     CHECK(rows() == 1);
-    CHECK(wait(pool.query(write, {})));
+    CHECK(h.wait(h.db().query(write, {})));
     CHECK(rows() == 2);
     CHECK(leave(true, false));
     CHECK(rows() == 2);
-    all.at(0).context.stop();
-    all.join();
+}
+
+TEST_CASE("pg: a connection does not compile its statements: planning by guesses cost an idle server most of a core") {
+    house h;
+    static const pg::statement jit{"t_jit", "show jit"};
+    CHECK(h.wait(h.db().query(jit, {}))->string(0, 0) == "off");
+}
+
+TEST_CASE("pg: a statement that was refused when it first ran can be run again on its connection") {
+    house h;
+    const auto said = h.wait([](pg::pool& p) -> awaitable<result<std::vector<std::string>>> {
+        static const pg::statement divide{"t_divide", "select 6 / $1::int"}, late{"t_late", "select 7"};
+        constexpr auto limit = std::chrono::seconds(10);
+        std::vector<std::string> out;
+        auto held = co_await p.acquire();
+        if (!held) co_return held.error();
+        const auto refused = co_await (*held)->query(divide, pg::with(0), limit);
+        out.emplace_back(refused ? "" : pg::sqlstate(refused.error()));
+        OVATION_CO_TRY(const auto six, co_await (*held)->query(divide, pg::with(1), limit));
+        out.push_back(six.string(0, 0));
+        // One that was never parsed, as another failed before it, is parsed the next time.
+        std::vector<pg::request> both;
+        both.push_back({&divide, pg::with(0)});
+        both.push_back({&late, {}});
+        out.emplace_back(co_await (*held)->run(std::move(both), limit) ? "ran" : "refused");
+        OVATION_CO_TRY(const auto seven, co_await (*held)->query(late, {}, limit));
+        out.push_back(seven.string(0, 0));
+        co_return out;
+    }(h.db()));
+    REQUIRE(said);
+    CHECK(*said == std::vector<std::string>{"22012", "6", "refused", "7"});
 }
 
 }  // namespace pg_test

@@ -177,7 +177,7 @@ function makeHandle(s) {
         method: 'POST',
         headers: { 'content-type': 'application/json', 'connect-protocol-version': '1', ...(token ? { authorization: `Bearer ${token}` } : {}), ...headers },
         body: JSON.stringify(request),
-        signal: AbortSignal.timeout(10_000),
+        signal: AbortSignal.timeout(30_000),
       });
       const text = await answer.text();
       let body = null;
