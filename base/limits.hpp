@@ -13,6 +13,7 @@ inline constexpr rate gift_sends_per_user{10, 30};
 inline constexpr rate chat_per_user{1, 5};
 inline constexpr rate top_ups_per_user{5.0 / 600.0, 5};
 inline constexpr rate commands_per_socket{20, 40};
+inline constexpr rate song_requests_per_user{2, 20};  // asked for and taken back; everybody is sent the whole queue each time
 inline constexpr rate media_messages_per_publisher{60, 60};
 inline constexpr rate media_bytes_per_publisher{160'000.0 / 8.0, 160'000.0 / 8.0 * 2};
 inline constexpr rate connections_per_address{50, 200};
@@ -26,6 +27,7 @@ inline constexpr std::size_t rpc_body_bytes_max = 1024 * 1024;
 inline constexpr std::size_t rpc_file_bytes_max = 8 * 1024 * 1024;  // of an RPC that carries a file, from who may call it
 inline constexpr std::int64_t rpc_file_deadline_ms = 120'000;
 inline constexpr std::size_t webhook_body_bytes_max = 256 * 1024;
+inline constexpr std::size_t search_bytes_max = 200;
 inline constexpr int json_depth_max = 32;
 inline constexpr int sockets_per_user = 5;
 inline constexpr std::int64_t handshake_deadline_ms = 5'000;

@@ -17,6 +17,7 @@ hall::hall(hall_parts parts)
                p_.registry.make_counter("ovation_room_closed_behind_total", "Sockets closed because they were too far behind on gifts."),
                p_.registry.make_gauge("ovation_room_listeners", "Sockets in rooms."), p_.registry.make_gauge("ovation_rooms_live", "Rooms with an open show.")},
       chat_rate_(p_.clock, limits::chat_per_user),
+      request_rate_(p_.clock, limits::song_requests_per_user),
       floors_(p_.all.count()) {
     for (std::size_t i = 0; i < floors_.size(); ++i) floors_[i].timer = std::make_unique<asio::steady_timer>(p_.all.at(i).context);
 }
@@ -92,7 +93,7 @@ awaitable<result<std::shared_ptr<room>>> hall::find(room_id id) {
 
 std::shared_ptr<room> hall::make(core& home, room_facts facts) {
     const room_id id(facts.shown.id());
-    auto made = std::make_shared<room>(room_parts{home, p_.clock, p_.frame, p_.routes, p_.journal, p_.gifts, p_.bumps, p_.supporters, p_.wallets, p_.shelf, p_.workers, p_.kept, numbers_, p_.refused_words, chat_rate_}, std::move(facts));
+    auto made = std::make_shared<room>(room_parts{home, p_.clock, p_.frame, p_.routes, p_.journal, p_.gifts, p_.bumps, p_.supporters, p_.wallets, p_.shelf, p_.workers, p_.kept, numbers_, p_.refused_words, chat_rate_, request_rate_}, std::move(facts));
     floors_[home.index].rooms.emplace(id, made);
     return made;
 }

@@ -58,7 +58,7 @@ private:
     std::shared_ptr<room> make(core& home, room_facts facts);
     hall_parts p_;
     room_metrics numbers_;
-    rate_limiter<user_id> chat_rate_;
+    rate_limiter<user_id> chat_rate_, request_rate_;
     std::vector<floor> floors_;
 };
 

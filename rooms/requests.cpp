@@ -43,8 +43,15 @@ void room::restore_queue(const std::string& json) {
     }
 }
 
+std::optional<fault> room::too_many_requests(const member_ptr& who) {
+    if (is_own_staff(who->who)) return std::nullopt;
+    const auto wait = p_.request_rate.take(who->who.user);
+    return wait > 0 ? std::optional(exhausted("too_many_commands", "Too many requests at once. Nothing of this one was done.", wait)) : std::nullopt;
+}
+
 awaitable<void> room::request_song(member_ptr who, std::uint64_t request_id, v1::RequestSong request) {
     if (facts_.shown.show_id() <= 0) co_return refuse(who, request_id, precondition("room_closed", "The show is not open. Ask again when it is."));
+    if (const auto why = too_many_requests(who)) co_return refuse(who, request_id, *why);
     const std::string name(text::trim(request.for_name()));
     if (!name.empty() && !is_own_staff(who->who)) co_return refuse(who, request_id, denied("not_staff", "Only the room's staff asks for somebody else."));
     if (const auto length = text::characters(name); !length || *length > name_characters_max || text::has_control(name)) co_return refuse(who, request_id, invalid("for_name", "a name has 1 to 40 characters."));
@@ -62,6 +69,7 @@ void room::cancel_request(const member_ptr& who, std::uint64_t request_id, std::
     const auto* r = queue_.find(id);
     if (!r) return refuse(who, request_id, not_found("This request"));
     if (r->user != who->who.user && !is_own_staff(who->who)) return refuse(who, request_id, denied("not_yours", "This is somebody else's request."));
+    if (const auto why = too_many_requests(who)) return refuse(who, request_id, *why);
     if (const auto gone = queue_.take(id)) drop_bump(*gone);
     publish_queue();
     done(who, request_id);

@@ -14,6 +14,7 @@ namespace ovation::rooms {
 namespace {
 constexpr std::int64_t presence_every_ms = 1'000;
 constexpr std::int64_t supporters_every_ms = 2'000;
+constexpr std::int64_t end_again_after_ms = 5'000;
 constexpr std::int64_t timeline_every_ms = 1'000;
 std::string json_of(const google::protobuf::Message& m) {
     std::string out;
@@ -180,6 +181,7 @@ void room::given_elsewhere(const v1::Ticker& line, std::int64_t channel) {
 
 void room::show_opened(std::int64_t show, std::int64_t at_ms) {
     if (facts_.shown.show_id() == show) return;
+    if (unended_show_ == show) unended_show_ = 0;  // its end was not written, and it goes on
     if (facts_.shown.show_id() == 0) p_.numbers.live_rooms.add(1);
     facts_.shown.set_show_id(show);
     facts_.shown.set_show_started_at_ms(at_ms);
@@ -193,7 +195,7 @@ void room::show_opened(std::int64_t show, std::int64_t at_ms) {
 
 awaitable<result<void>> room::end_show() {
     const auto show = facts_.shown.show_id();
-    if (show == 0) co_return result<void>{};
+    if (show == 0) co_return co_await write_end();
     // Closed for gifts first: whatever is sent from here on is refused before payment.
     facts_.shown.set_show_id(0);
     if (!alone()) p_.numbers.live_rooms.add(-1);
@@ -215,8 +217,20 @@ awaitable<result<void>> room::end_show() {
     f.mutable_show()->set_open(false);
     publish(event_class::state, key_show, std::move(f));
     if (alone()) co_return result<void>{};
-    auto ended = co_await p_.home.db.query(sql::end_show, pg::with(show));
-    if (!ended) co_return ended.error();
+    unended_show_ = show;
+    co_return co_await write_end();
+}
+
+// Until it is written, the tick asks for it again.
+awaitable<result<void>> room::write_end() {
+    const auto show = unended_show_;
+    if (show == 0) co_return result<void>{};
+    end_again_ms_ = p_.clock.steady_ms() + end_again_after_ms;
+    if (auto ended = co_await p_.home.db.query(sql::end_show, pg::with(show)); !ended) {
+        log::warn("rooms", "end_not_written", "room_id={} show_id={} err={}", facts_.shown.id(), show, log::quoted(ended.error().message));
+        co_return ended.error();
+    }
+    if (unended_show_ == show) unended_show_ = 0;
     log::info("rooms", "show_ended", "room_id={} show_id={}", facts_.shown.id(), show);
     co_return result<void>{};
 }
@@ -312,6 +326,10 @@ void room::tick(std::int64_t now) {
     if (singer_until_ms_ != 0 && now >= singer_until_ms_ && facts_.shown.show_id() != 0) {
         log::info("rooms", "singer_did_not_return", "room_id={}", facts_.shown.id());
         spawn("end_show", [](std::shared_ptr<room> self) -> awaitable<void> { co_await self->end_show(); }(shared_from_this()));
+    }
+    if (unended_show_ != 0 && now >= end_again_ms_) {
+        end_again_ms_ = now + end_again_after_ms;
+        spawn("end_show", [](std::shared_ptr<room> self) -> awaitable<void> { co_await self->write_end(); }(shared_from_this()));
     }
     if (seats_[guest].until_ms != 0 && now >= seats_[guest].until_ms) {
         empty_seat();

@@ -59,6 +59,7 @@ struct room_parts {
     room_metrics& numbers;
     const std::vector<std::string>& refused_words;
     rate_limiter<user_id>& chat_rate;
+    rate_limiter<user_id>& request_rate;
 };
 
 // As read from the database.
@@ -198,6 +199,8 @@ private:
     awaitable<result<song_to_sing>> load_song(std::int64_t song, int key, songs::score_level level);
     void set_song(song_to_sing song);
     // requests.cpp
+    std::optional<fault> too_many_requests(const member_ptr& who);
+    awaitable<result<void>> write_end();
     awaitable<void> request_song(member_ptr who, std::uint64_t request_id, v1::RequestSong request);
     void cancel_request(const member_ptr& who, std::uint64_t request_id, std::int64_t id);
     result<void> arrange_queue(const v1::ArrangeQueue& request);
@@ -307,6 +310,8 @@ private:
     std::int64_t ticker_from_ms_ = 0;  // none before, steady clock
     std::int64_t position_ = 0;        // 48 kHz samples, at position_at_ms_
     std::int64_t position_at_ms_ = 0;  // steady clock
+    std::int64_t unended_show_ = 0;    // whose end is not written yet
+    std::int64_t end_again_ms_ = 0;
     std::int64_t singer_until_ms_ = 0; // steady clock; 0: the singer is here
     std::int64_t still_until_ms_ = 0;  // steady clock
     std::uint32_t media_sequence_ = 0;

@@ -1,8 +1,11 @@
 #include "rooms/service.hpp"
 
+#include <spdlog/fmt/fmt.h>
+
 #include <algorithm>
 #include <ranges>
 
+#include "base/limits.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "rooms/sql.hpp"
@@ -89,7 +92,7 @@ awaitable<result<v1::Room>> service::create(granted, v1::CreateRoomRequest reque
 }
 
 awaitable<result<v1::ListRoomsResponse>> service::list_live(granted, v1::ListLiveRoomsRequest request) {
-    if (request.search().size() > 200) co_return invalid("search", "at most 200 bytes.");
+    if (request.search().size() > limits::search_bytes_max) co_return invalid("search", fmt::format("at most {} bytes.", limits::search_bytes_max));
     v1::ListRoomsResponse out;
     const auto wanted = songs::search_form(request.search());
     for (auto& r : co_await hall_.live_rooms())

@@ -8,7 +8,7 @@
 #include <boost/json/serialize.hpp>
 #include <boost/json/string.hpp>
 #include <charconv>
-#include <unordered_set>
+#include <set>
 
 #include "base/crypto.hpp"
 #include "base/limits.hpp"
@@ -37,7 +37,7 @@ constexpr std::size_t gzip_from_bytes = 1024;
 // Sees every key of every object once.
 struct key_watcher {
     static constexpr std::size_t max_object_size = SIZE_MAX, max_array_size = SIZE_MAX, max_key_size = 1024, max_string_size = SIZE_MAX;
-    std::vector<std::unordered_set<std::string>> open;
+    std::vector<std::set<std::string>> open;  // ordered: keys can be chosen to meet in one bucket
     std::string key;
     std::string duplicate;
 

@@ -87,6 +87,8 @@ awaitable<http_read> http_reader::next(http_request& to, std::function<std::size
                 if (!parser.is_done() && !buffer_.empty()) continue;  // the body has come with it
             }
             if (parser.is_done()) break;
+            // What a body leaves unread is the head of a chunk, or trailers: Beast 1.81 has no limit of its own for them.
+            if (!in_head && buffer_.size() > limits::http_header_bytes_max) co_return http_read::header_too_big;
         }
         char chunk[16 * 1024];
         const auto got = co_await from_.read_some(chunk, sizeof chunk);

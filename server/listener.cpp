@@ -259,6 +259,7 @@ awaitable<void> listener::serve(core& here, asio::ip::tcp::socket socket, std::s
             if (co_await connection->write_all(write_head(r, false, false))) co_await connection->finish();
             co_return;
         }
+        co_await connection->turn();  // pipelined requests come without waiting
         request.address = client_address(request, peer);
         connection->deadline_in(0);
         if (request.path == "/v1/live") {

@@ -182,6 +182,8 @@ private:
         while (true) {
             for (const auto& m : messages) {
                 if (pipe.closing()) co_return;
+                // Pings of the protocol are counted as commands are; browsers send none.
+                if ((m.kind == opcode::ping || m.kind == opcode::pong) && commands.take(p_.clock.steady_ms()) > 0) ++refusals;
                 // One that is taken makes up for one that was not: a flood in which a few get through is still a flood.
                 if (is_data(pipe, rider_.wire, m)) refusals = one(m, here, seat, commands) ? std::max(0, refusals - 1) : refusals + 1;
                 if (refusals > refusals_ahead_max) pipe.close(close_policy, "too many refused commands");
@@ -265,6 +267,7 @@ awaitable<void> run_live(live_parts& p, std::unique_ptr<transport> connection, s
         messages.clear();
         if (!co_await more(*connection, rider.decode, messages, rider.failed)) co_return;
     }
+    if (!co_await connection->flush()) co_return;
     rider.who.address = std::move(address);
     auto& home = p.hall.home_of(room_of(rider));
     rider.connection = connection->release();

@@ -15,6 +15,8 @@ constexpr auto sweep_every = std::chrono::milliseconds(500);
 constexpr std::int64_t finish_ms = 1'500;
 constexpr std::size_t finish_bytes_max = 16 * 1024 * 1024;
 constexpr int unsent_bytes_max = 16 * 1024;
+constexpr std::size_t record_bytes_max = 16 * 1024;  // of one TLS record
+constexpr int direct_reads_max = 8;
 }  // namespace
 
 awaitable<void> sweeper::run() {
@@ -47,9 +49,10 @@ transport::~transport() { keeper_.all_.erase(this); }
 
 awaitable<void> transport::finish() {
     if (down_ || !socket_.is_open()) co_return;
+    deadline_in(finish_ms);
+    if (!co_await flush()) co_return shut_down();
     if (ssl_) SSL_shutdown(ssl_.get());
     ::shutdown(socket_.native_handle(), SHUT_WR);
-    deadline_in(finish_ms);
     char unread[16 * 1024];
     for (std::size_t total = 0; total < finish_bytes_max;) {
         if (down_) break;
@@ -95,7 +98,14 @@ awaitable<bool> transport::handshake() {
     }
 }
 
+awaitable<void> transport::turn() { co_await asio::post(socket_.get_executor(), asio::use_awaitable); }
+
 awaitable<std::ptrdiff_t> transport::read_some(char* to, std::size_t size) {
+    // Who always has more to read does not keep the core.
+    if (++direct_reads_ > direct_reads_max) {
+        direct_reads_ = 0;
+        co_await turn();
+    }
     while (!down_) {
         if (ssl_) {
             ERR_clear_error();
@@ -119,14 +129,47 @@ awaitable<std::ptrdiff_t> transport::read_some(char* to, std::size_t size) {
     co_return -1;
 }
 
+std::ptrdiff_t transport::write_record(std::string_view bytes) {
+    ERR_clear_error();
+    const int r = SSL_write(ssl_.get(), bytes.data(), static_cast<int>(bytes.size()));
+    if (r > 0) return r;
+    const int why = SSL_get_error(ssl_.get(), r);
+    return why == SSL_ERROR_WANT_WRITE || why == SSL_ERROR_WANT_READ ? 0 : -1;
+}
+// 1: nothing is kept any more.
+std::ptrdiff_t transport::push_kept() {
+    while (!kept_.empty()) {
+        const auto taken = write_record(kept_);
+        if (taken <= 0) return taken;
+        kept_.erase(0, static_cast<std::size_t>(taken));
+    }
+    return 1;
+}
+void transport::push_later() {
+    socket_.async_wait(asio::ip::tcp::socket::wait_write, [this, here = std::weak_ptr(alive_)](error_code failed) {
+        if (failed || here.expired() || down_) return;
+        const auto pushed = push_kept();
+        if (pushed == 0) push_later();
+        if (pushed < 0) shut_down();
+    });
+}
+awaitable<bool> transport::flush() {
+    while (true) {
+        const auto pushed = down_ ? -1 : push_kept();
+        if (pushed != 0) co_return pushed > 0;
+        if (!co_await wait(asio::ip::tcp::socket::wait_write)) co_return false;
+    }
+}
+
 std::ptrdiff_t transport::try_write(std::string_view bytes) {
     if (down_ || bytes.empty()) return down_ ? -1 : 0;
     if (ssl_) {
-        ERR_clear_error();
-        const int r = SSL_write(ssl_.get(), bytes.data(), static_cast<int>(std::min<std::size_t>(bytes.size(), INT_MAX)));
-        if (r > 0) return r;
-        const int why = SSL_get_error(ssl_.get(), r);
-        return why == SSL_ERROR_WANT_WRITE || why == SSL_ERROR_WANT_READ ? 0 : -1;
+        if (const auto pushed = push_kept(); pushed <= 0) return pushed;
+        bytes = bytes.substr(0, record_bytes_max);
+        if (const auto taken = write_record(bytes); taken != 0) return taken;
+        kept_ = bytes;
+        push_later();
+        return std::ssize(bytes);
     }
     while (true) {
         const auto r = ::send(socket_.native_handle(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
@@ -146,7 +189,7 @@ awaitable<bool> transport::write_all(std::string_view bytes) {
         }
         bytes.remove_prefix(static_cast<std::size_t>(taken));
     }
-    co_return true;
+    co_return co_await flush();
 }
 
 void transport::wait_writable(std::function<void()> ready) {

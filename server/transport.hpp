@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <set>
+#include <string>
 #include <string_view>
 
 #include "base/asio.hpp"
@@ -56,8 +57,12 @@ public:
     // Bytes read; 0: the peer has closed; −1: broken or past its deadline.
     awaitable<std::ptrdiff_t> read_some(char* to, std::size_t size);
     awaitable<bool> write_all(std::string_view bytes);
-    // Without waiting. Bytes taken, 0: full; −1: broken.
+    // Without waiting. Bytes taken, 0: full; −1: broken. Over TLS up to a record of what was taken may wait here.
     std::ptrdiff_t try_write(std::string_view bytes);
+    // Until nothing that was taken waits here.
+    awaitable<bool> flush();
+    // Lets everybody else of the core go first.
+    awaitable<void> turn();
     void wait_writable(std::function<void()> ready);
     void shut_down();  // both directions; a waiting read ends
     // Sends our end and lets the peer read what we wrote: closing with unread input would reset the connection under it.
@@ -68,9 +73,15 @@ public:
 
 private:
     friend class sweeper;
+    std::ptrdiff_t write_record(std::string_view bytes);
+    std::ptrdiff_t push_kept();
+    void push_later();
     awaitable<bool> wait(asio::ip::tcp::socket::wait_type what);
     asio::ip::tcp::socket socket_;
     ssl_ptr ssl_;
+    std::string kept_;  // of a TLS record that the socket did not take: OpenSSL wants the same bytes again, whatever comes next
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+    int direct_reads_ = 0;
     sweeper& keeper_;
     std::int64_t deadline_ms_ = 0;
     bool down_ = false;

@@ -1,7 +1,9 @@
 #include "songs/service.hpp"
 
 #include <google/protobuf/util/json_util.h>
+#include <spdlog/fmt/fmt.h>
 
+#include "base/limits.hpp"
 #include "songs/encoding.hpp"
 #include "songs/import.hpp"
 #include "songs/sql.hpp"
@@ -43,6 +45,7 @@ void service::register_with(rpc_table& table) {
 awaitable<result<v1::ListSongsResponse>> service::list(granted, v1::ListSongsRequest request) {
     const auto size = request.page_size() == 0 ? 50 : request.page_size();
     if (size < 1 || size > 200) co_return invalid("page_size", "a page has 1 to 200 songs.");
+    if (request.search().size() > limits::search_bytes_max) co_return invalid("search", fmt::format("at most {} bytes.", limits::search_bytes_max));
     OVATION_CO_TRY(auto r, co_await cores_.db().query(sql::list_songs, pg::with(search_form(request.search()), request.after_id(), size, request.popular(), request.language(), request.genre())));
     v1::ListSongsResponse out;
     for (int i = 0; i < r.size(); ++i) *out.add_songs() = song_of(r, i);

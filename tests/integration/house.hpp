@@ -134,7 +134,7 @@ inline const test::database& city() {
 
 class house {
 public:
-    house() : all_(1, city().app(), 2), chat_rate_(clock, limits::chat_per_user) {
+    house() : all_(1, city().app(), 2), chat_rate_(clock, limits::chat_per_user), request_rate_(clock, limits::song_requests_per_user) {
         all_.start();
         room_facts facts;
         facts.shown.set_id(city().number("insert into rooms.room (channel_id, singer_id, name) values (1, 2, 'r') returning id"));
@@ -145,7 +145,7 @@ public:
         facts.channel = channel_id(1);
         facts.agent = agent;
         room_ = on_core([&] {
-            return std::make_shared<rooms::room>(room_parts{all_.at(0), clock, &framed, routes_, journal, gifts_, bumps, supporters_, wallets_, shelf_, workers_, kept_, numbers_, words_, chat_rate_}, std::move(facts));
+            return std::make_shared<rooms::room>(room_parts{all_.at(0), clock, &framed, routes_, journal, gifts_, bumps, supporters_, wallets_, shelf_, workers_, kept_, numbers_, words_, chat_rate_, request_rate_}, std::move(facts));
         });
     }
     ~house() {
@@ -401,7 +401,7 @@ private:
     rooms::recordings kept_{all_, shelf_, std::filesystem::temp_directory_path() / "ovation-rooms-test"};
     room_metrics numbers_{registry.make_counter("a", ""), registry.make_counter("dropped", ""), registry.make_counter("c", ""), registry.make_gauge("d", ""), registry.make_gauge("e", "")};
     std::vector<std::string> words_;
-    rate_limiter<user_id> chat_rate_;
+    rate_limiter<user_id> chat_rate_, request_rate_;
     std::shared_ptr<rooms::room> room_;
     std::vector<std::shared_ptr<fake_pipe>> pipes_;  // a member may outlive its seat here
     std::uint64_t requests_ = 100;

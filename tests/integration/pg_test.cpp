@@ -25,6 +25,7 @@ struct house {
     }
     pg::pool& db() { return all.at(0).db; }
     void as_owner(const std::string& sql) { db_.as_owner(sql); }
+    std::int64_t number(const std::string& sql) { return db_.number(sql); }
 
 private:
     test::database db_;
@@ -70,6 +71,15 @@ TEST_CASE("pg: a lease that ends inside a transaction, or in one that failed, is
     CHECK(rows() == 2);
     CHECK(leave(true, false));
     CHECK(rows() == 2);
+}
+
+TEST_CASE("pg: a statement that nobody waits for any more ends") {
+    house h;
+    static const pg::statement sleep{"t_sleep", "select pg_sleep(600)"};
+    CHECK_FALSE(h.wait(h.db().query(sleep, {}, std::chrono::milliseconds(200))));
+    const auto running = [&] { return h.number("select count(*) from pg_stat_activity where datname = current_database() and state = 'active' and query like '%pg_sleep(600)%' and pid <> pg_backend_pid()"); };
+    for (int i = 0; i < 200 && running() != 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    CHECK(running() == 0);
 }
 
 TEST_CASE("pg: a connection does not compile its statements: planning by guesses cost an idle server most of a core") {

@@ -313,4 +313,42 @@ TEST_CASE("room: a song ends by itself two seconds behind its last sample, not w
     CHECK_FALSE(after(1));
     CHECK(h.until([&] { return city().number("select count(*) from rooms.performance where ended_at is null and show_id = " + std::to_string(h.show_id)) == 0; }));
 }
+TEST_CASE("room: the end of a show that could not be written is written as soon as it can") {
+    house h;
+    const auto show = std::to_string(h.show_id);
+    const auto ended = [&] { return city().number("select count(*) from rooms.show where ended_at is not null and id = " + show) == 1; };
+    city().as_owner("create function rooms.t_refuse() returns trigger language plpgsql as $$ begin raise 'not now'; end $$; "
+                    "create trigger t_refuse before update on rooms.show for each row when (new.id = " + show + ") execute function rooms.t_refuse()");
+    const auto first = h.wait(h.room().end_show()), second = h.wait(h.room().end_show());
+    h.clock.advance(5'000);
+    h.tick();
+    city().as_owner("drop function rooms.t_refuse cascade");
+    CHECK_FALSE(first);
+    CHECK_FALSE(second);
+    CHECK_FALSE(ended());
+    for (int i = 0; i < 400 && !ended(); ++i, std::this_thread::sleep_for(5ms)) {
+        h.clock.advance(1'000);
+        h.tick();
+    }
+    CHECK(ended());
+    CHECK(h.wait(h.room().end_show()));
+}
+
+TEST_CASE("room: songs asked for and taken back: 20 at once, then 2 a second; the staff's are not counted") {
+    house h;
+    auto guest = h.enter(user_id(20)), staff = h.enter(singer);
+    std::int64_t id = 0;
+    for (int i = 0; i < 10; ++i) {
+        REQUIRE(h.asks_song(guest) == "done");
+        REQUIRE(h.cancel(guest, ++id) == "done");
+    }
+    CHECK(h.asks_song(guest) == "too_many_commands");
+    h.clock.advance(499);
+    CHECK(h.asks_song(guest) == "too_many_commands");
+    h.clock.advance(1);
+    CHECK(h.asks_song(guest) == "done");
+    CHECK(h.cancel(guest, ++id) == "too_many_commands");
+    for (int i = 0; i < 30; ++i) CHECK(h.asks_song(staff, 1, "guest " + std::to_string(i)) == "done");
+}
+
 }  // namespace rooms_test

@@ -390,7 +390,7 @@ describe('JSON', () => {
       assert.ok(got.status < 500, `${method}: ${got.text}`);
     }
   });
-  for (const search of ['%', '_', "' or 1=1 --", '\\', '"', '<script>', '\u202e', 'x'.repeat(10_000)])
+  for (const search of ['%', '_', "' or 1=1 --", '\\', '"', '<script>', '\u202e', 'x'.repeat(200)])
     accepted(`a search for ${JSON.stringify(search.slice(0, 20))} is only text`, () => ask('SongService/ListSongs', { search }));
 });
 

@@ -8,27 +8,56 @@ import { RoomService } from '../gen/ovation/v1/room_pb';
 import { SongService } from '../gen/ovation/v1/song_pb';
 import { language, t } from './i18n.svelte';
 
-type Tokens = { access: string; refresh: string };
-const stored = localStorage.getItem('session');
-let tokens: Tokens | null = stored ? (JSON.parse(stored) as Tokens) : null;
+// A log-in is the browser's: its tabs share it here.
+type Tokens = { access: string; refresh: string; user: string };
+const stored = (): Tokens | null => JSON.parse(localStorage.getItem('session') ?? 'null') as Tokens | null;
+let tokens = stored();
 export const session = $state<{ user: User | null; asked: boolean }>({ user: null, asked: false });
 export const accessToken = () => tokens?.access ?? '';
 
 function keep(r: LogInResponse | null) {
-  tokens = r ? { access: r.accessToken, refresh: r.refreshToken } : null;
+  tokens = r ? { access: r.accessToken, refresh: r.refreshToken, user: String(r.user?.id) } : null;
   if (tokens) localStorage.setItem('session', JSON.stringify(tokens));
   else localStorage.removeItem('session');
-  session.user = r?.user ?? null;
+  show(r?.user ?? null);
 }
+// The same person stays the same object: what follows who is logged in does not begin anew.
+function show(user: User | null) {
+  if (user && session.user?.id === user.id) Object.assign(session.user, user);
+  else session.user = user;
+}
+// What another tab has kept.
+function adopt() {
+  const before = tokens?.user;
+  tokens = stored();
+  if (tokens?.user === before) return;
+  session.user = null;
+  void whoAmI();
+}
+addEventListener('storage', (e) => (e.key === 'session' || e.key === null) && adopt());
 
+// Whether there are tokens newer than those that were refused. A refresh token is spent once: tabs take turns, and whoever comes
+// later takes what the first one got. Only the server's own word ends a log-in, not a lost answer.
+async function swap(): Promise<boolean> {
+  const held = tokens?.refresh;
+  if (stored()?.refresh !== held) {
+    adopt();
+    return tokens !== null;
+  }
+  if (!held) return false;
+  try {
+    keep(await plain.refresh({ refreshToken: held }));
+    return true;
+  } catch (e) {
+    const { code } = ConnectError.from(e);
+    if ((code === Code.Unauthenticated || code === Code.PermissionDenied) && stored()?.refresh === held) keep(null);
+    return false;
+  }
+}
 let refreshing: Promise<boolean> | null = null;
 export function refresh(): Promise<boolean> {
-  if (!tokens) return Promise.resolve(false);
-  refreshing ??= plain
-    .refresh({ refreshToken: tokens.refresh })
-    .then((r) => (keep(r), true))
-    .catch(() => (keep(null), false))
-    .finally(() => (refreshing = null));
+  const locks = navigator.locks as LockManager | undefined; // none on a plain http page
+  refreshing ??= (locks ? locks.request('refresh', swap) : swap()).finally(() => (refreshing = null));
   return refreshing;
 }
 const withToken: Interceptor = (next) => async (request) => {
@@ -52,13 +81,16 @@ export const rooms = createClient(RoomService, transport);
 export const songs = createClient(SongService, transport);
 export const giftApi = createClient(GiftService, transport);
 
+async function whoAmI() {
+  if (!tokens) return;
+  try {
+    show((await auth.getMe({})).user ?? null);
+  } catch {
+    // an expired log-in: the visitor is a guest
+  }
+}
 export async function start() {
-  if (tokens)
-    try {
-      session.user = (await auth.getMe({})).user ?? null;
-    } catch {
-      // an expired log-in: the visitor is a guest
-    }
+  await whoAmI();
   session.asked = true;
 }
 export async function logIn(handle: string, password: string) {

@@ -1,12 +1,14 @@
 // One live room: joining and resuming, and what the page shows of it. The socket itself lives in a worker (audio/live.worker.ts).
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { ArrangeQueue_Action, ArrangeSeat_Action, ClientFrameSchema, ControlSong_Action, ServerFrameSchema, Stage_State, type ChatMessage, type ClientFrame, type GiftShown, type LineScore, type Queue, type ScoreTotal, type ServerFrame, type Stage, type Ticker } from '../gen/ovation/v1/live_pb';
+import type { ErrorDetail } from '../gen/ovation/v1/access_pb';
 import type { SendGiftResponse, BoardRow } from '../gen/ovation/v1/gift_pb';
 import type { Room } from '../gen/ovation/v1/room_pb';
 import type { FromWorker, ToWorker } from '../audio/messages';
 import { Player } from '../audio/player.svelte';
 import LiveWorker from '../audio/live.worker.ts?worker';
 import { accessToken, refresh, sentence } from './api.svelte';
+import { t } from './i18n.svelte';
 
 export type Line = { id: string; kind: 'chat' | 'gift' | 'note'; name: string; text: string; userId: bigint; tag: string; giftId?: bigint; count?: number; earlier?: boolean };
 export class Refusal extends Error {
@@ -63,6 +65,7 @@ export class LiveRoom {
   private pinger = 0;
   private heardAt = 0;
   private gone = false;
+  private refused: ErrorDetail | null = null; // why the way in was refused
   private stageAt = 0;
   private note = 0;
 
@@ -101,6 +104,15 @@ export class LiveRoom {
     return Number(s.songPosition) + run;
   }
 
+  // What keeps one from being in the room; empty: nothing.
+  get trouble(): string {
+    switch (this.state) {
+      case 'connecting': return t('coming_in');
+      case 'reconnecting': return t('reconnecting', { n: this.attempt });
+      case 'closed': return this.closedBy ? sentence(this.closedBy, this.closedBy) : t('show_over');
+      default: return '';
+    }
+  }
   private connect() {
     this.open = false;
     this.post({ t: 'open', url: `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/v1/live` });
@@ -130,15 +142,14 @@ export class LiveRoom {
     for (const r of this.requests.values()) r.fail(new Refusal('', 'unknown'));
     this.requests.clear();
     if (this.gone) return;
-    if (code === 4003 || code === 4009 || (code === 1008 && reason !== '')) {
+    const passes = this.refused?.retryable ?? false; // a busy database, for one
+    this.refused = null;
+    if (code === 4003 || code === 4009 || (code === 1008 && reason !== '' && !passes)) {
       this.state = 'closed';
       this.closedBy = reason;
       return;
     }
-    if (code === 4001 && !(await refresh()) && accessToken()) {
-      this.state = 'closed';
-      return;
-    }
+    if (code === 4001) await refresh();
     this.state = 'reconnecting';
     this.attempt += 1;
     setTimeout(() => !this.gone && this.connect(), Math.min(8_000, 300 * 2 ** Math.min(this.attempt, 5)) * (0.7 + Math.random() * 0.6));
@@ -191,6 +202,9 @@ export class LiveRoom {
     if (f.offset > this.offset) this.offset = f.offset;
     const b = f.body;
     switch (b.case) {
+      case 'refused':
+        if (f.requestId === 0n) this.refused = b.value.detail ?? null;
+        break;
       case 'welcome': {
         const w = b.value;
         if (this.epoch && this.epoch !== w.epoch && this.listens) this.post({ t: 'restart' }); // another server, another clock

@@ -1,11 +1,12 @@
-// Money out and money back: RPC clients of their own, as a listener who buys coins does not load them; fen, keys, deadlines.
-import { Code, ConnectError, createClient } from '@connectrpc/connect';
+// Money out and money back: RPC clients of their own, as a listener who buys coins does not load them; fen, deadlines.
+import { createClient } from '@connectrpc/connect';
 import { CaseService } from '../gen/ovation/v1/case_pb';
 import { PaymentService } from '../gen/ovation/v1/payment_pb';
 import { PayoutService } from '../gen/ovation/v1/payout_pb';
-import { session, transport } from './api.svelte';
-import { uuid7 } from './format';
+import { transport } from './api.svelte';
 import { t, type Key } from './i18n.svelte';
+
+export { isLost, once } from './once';
 
 export const payoutApi = createClient(PayoutService, transport);
 export const caseApi = createClient(CaseService, transport);
@@ -22,25 +23,6 @@ export function fenOf(text: string): bigint | null {
   return m ? BigInt(m[1]!) * 100n + BigInt((m[2] ?? '').padEnd(2, '0')) : null;
 }
 export const enough = (text: string, least = 3) => [...text.trim()].length >= least;
-
-const answers = [Code.InvalidArgument, Code.NotFound, Code.PermissionDenied, Code.FailedPrecondition, Code.Unauthenticated, Code.AlreadyExists, Code.OutOfRange];
-const answered = (e: unknown) => answers.includes(ConnectError.from(e).code);
-// Whether it is not known what came of it.
-export const isLost = (e: unknown) => !answered(e) && ConnectError.from(e).code !== Code.ResourceExhausted;
-// One key for each intention, kept until it is answered, over a reload too: asked again, it is the same act.
-export async function once<T>(intention: string, act: (key: string) => Promise<T>): Promise<T> {
-  const name = `key:${session.user?.id}:${intention}`;
-  const key = sessionStorage.getItem(name) ?? uuid7(0);
-  sessionStorage.setItem(name, key);
-  try {
-    const answer = await act(key);
-    sessionStorage.removeItem(name);
-    return answer;
-  } catch (e) {
-    if (answered(e)) sessionStorage.removeItem(name);
-    throw e;
-  }
-}
 
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;

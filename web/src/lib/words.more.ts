@@ -17,7 +17,7 @@ export const moreWords = {
   volume: ['音量', 'Volume'], voice_backing: ['伴奏 ⟷ 人声', 'Backing ⟷ voice'], save_data: ['省流量（48 kb/s）', 'Save data (48 kb/s)'], mute: ['静音', 'Mute'],
   unmute: ['取消静音', 'Unmute'], hold_coins: ['按住送出 {n} 金币', 'Hold to send {n} coins'],
   confirm_coins: ['再按一次，送出 {n} 金币', 'Press again to send {n} coins'], checking: ['正在确认这份礼物，请不要重复发送', 'Checking this gift, no need to send again'],
-  gift_not_sent: ['这份礼物没有送出，没有扣币，请再送一次', 'This gift was not sent and nothing was charged. Send it again'], send_free: ['送出掌声', 'Send, it is free'],
+  send_free: ['送出掌声', 'Send, it is free'],
   free_left: ['剩 {n} 个', '{n} left'], short: ['还差 {n} 金币', '{n} coins short'], quantity: ['数量', 'Quantity'],
   send_coins: ['送出 {n} 金币', 'Send {n} coins'], sending: ['正在送出…', 'Sending…'], rose: ['玫瑰', 'Rose'], bouquet: ['舞台', 'Stage'], star: ['星光', 'Star'],
 } as const satisfies Record<string, readonly [string, string]>;
