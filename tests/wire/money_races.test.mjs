@@ -351,7 +351,7 @@ describe('two people at once', () => {
       const two = [await ready(20_000), await ready(30_000)];
       await Promise.all(two.map((p, i) => pick(p.id, 'APPROVE', [finance, finance2][i])));
       await allPosted();
-      const rows = (await server.psql(`select income_minor, year_income, before_minor, withheld_minor from payments.withholding where payout_id in (${two.map((p) => p.id)}) order by at, year_income`)).split('\n').map((l) => l.split('|').map(Number));
+      const rows = (await server.psql(`select income_minor, year_income, before_minor, withheld_minor from payments.withholding where payout_id in (${two.map((p) => p.id)}) order by year_income`)).split('\n').map((l) => l.split('|').map(Number));
       assert.equal(rows.length, 2);
       assert.equal(rows[1][1], rows[0][1] + rows[1][0]);
       assert.equal(rows[1][2], rows[0][2] + rows[0][3]);
