@@ -143,7 +143,8 @@ awaitable<result<void>> connection::open(std::string conninfo, std::chrono::mill
     arm(limit);
     conninfo_ = conninfo;
     // Our statements are short. The planner's guesses over partitions and young tables are not, and compiling for them cost
-    // 0.8 s of CPU each second in an idle server. A statement that nobody waits for any more ends. Who sets options of their own in the connection string decides alone.
+    // 0.8 s of CPU each second in an idle server. A statement that nobody waits for any more ends. Who sets options of their own in
+    // the connection string decides alone.
     const std::array keywords{"options", "dbname", static_cast<const char*>(nullptr)};
     const std::array values{"-c jit=off -c client_connection_check_interval=2000", conninfo.c_str(), static_cast<const char*>(nullptr)};
     raw_ = PQconnectStartParams(keywords.data(), values.data(), 1);

@@ -328,7 +328,6 @@ void room::tick(std::int64_t now) {
         spawn("end_show", [](std::shared_ptr<room> self) -> awaitable<void> { co_await self->end_show(); }(shared_from_this()));
     }
     if (unended_show_ != 0 && now >= end_again_ms_) {
-        end_again_ms_ = now + end_again_after_ms;
         spawn("end_show", [](std::shared_ptr<room> self) -> awaitable<void> { co_await self->write_end(); }(shared_from_this()));
     }
     if (seats_[guest].until_ms != 0 && now >= seats_[guest].until_ms) {

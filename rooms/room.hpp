@@ -198,9 +198,9 @@ private:
     };
     awaitable<result<song_to_sing>> load_song(std::int64_t song, int key, songs::score_level level);
     void set_song(song_to_sing song);
+    awaitable<result<void>> write_end();
     // requests.cpp
     std::optional<fault> too_many_requests(const member_ptr& who);
-    awaitable<result<void>> write_end();
     awaitable<void> request_song(member_ptr who, std::uint64_t request_id, v1::RequestSong request);
     void cancel_request(const member_ptr& who, std::uint64_t request_id, std::int64_t id);
     result<void> arrange_queue(const v1::ArrangeQueue& request);
