@@ -435,6 +435,21 @@ describe('keys, files and names', () => {
     assert.deepEqual([said.orders, said.grossMinor], [1, '600']);
     assert.equal(said.differences.filter((d) => d.orderId === id).length, 1);
   });
+  test('an order credited after its file came is settled when the file is imported again', async () => {
+    const { token, orders } = await payer();
+    const late = await server.rpc('PaymentService/CreateTopUp', { key: randomUUID(), packId: 1, provider: 'sandbox' }, { token });
+    const file = `order,amount_minor,fee_minor\n${orders[0].orderId},600,4\n${late.orderId},600,5\n`;
+    const first = await settle(file);
+    assert.deepEqual([first.orders, first.grossMinor, first.differences.map((d) => [d.orderId, d.why])], [1, '600', [[late.orderId, 'not_paid_here']]]);
+    await server.rpc('PaymentService/PaySandboxOrder', { orderId: late.orderId }, { token });
+    const [second, beside] = await Promise.all([settle(file), settle(file)]);
+    assert.deepEqual([second.orders, second.grossMinor, second.feeMinor, second.differences], [1, '600', '5', undefined]);
+    assert.notEqual(second.settlementId, first.settlementId);
+    assert.equal(beside.settlementId, second.settlementId, 'at once: one of them files it');
+    // With nothing new it is the last of them again.
+    assert.equal((await settle(file)).settlementId, second.settlementId);
+    await cleanBooks(server);
+  });
   test('a settlement line whose fee is more than its sum is named as a difference', async () => {
     const { orders } = await payer(2);
     const said = await settle(`order,amount_minor,fee_minor\n${orders[0].orderId},600,700\n${orders[1].orderId},600,4\n`);

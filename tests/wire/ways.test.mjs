@@ -360,12 +360,12 @@ describe('money back is sent where it came from', () => {
 });
 
 describe('bonus coins', () => {
-  let user;
+  let user, room;
   const grant = (n, key = randomUUID()) => server.logIn('ops').then((ops) => server.rpc('PaymentService/GrantBonus', { key, userId: user, coins: n, reason: 'a warm welcome' }, { token: ops }));
   const left = async () => ((await server.rpc('PaymentService/ListBonus', {}, { token })).bonus ?? []).map((b) => Number(b.leftCoins ?? 0));
   test('granted from promo, spent first, the oldest first; what is over goes back', async () => {
     user = (await server.rpc('AuthService/GetMe', {}, { token })).user.id;
-    const room = await server.makeRoom();
+    room = await server.makeRoom();
     const key = randomUUID();
     const one = await grant(30, key);
     assert.deepEqual(await legsOf(server, one.entrySeq), { [`bonus:${user}`]: 300_000n, promo: -300_000n });
@@ -392,6 +392,40 @@ describe('bonus coins', () => {
     await server.restart();
     await until(async () => (await standing(server, `bonus:${user}`)) === 500_000n, 10_000, 'they are over as well');
     assert.equal(await standing(server, 'promo'), promo + 200_000n, 'the reversal had taken them from there');
+    await cleanBooks(server);
+  });
+  test('a gift over two grants, reversed when both are over: each takes back its own; what is spent meanwhile stays spent', async () => {
+    const bonus = () => standing(server, `bonus:${user}`);
+    const over = () => server.psql(`update payments.bonus set expires_at = now() where not over and user_id = ${user}`);
+    await over();
+    await server.restart();
+    await until(async () => (await bonus()) === 0n, 15_000, 'nothing is left of the first');
+    await grant(5);
+    const last = await grant(8);
+    const sent = await give(server, room, token, { quantity: 10 });
+    await over();
+    await server.restart();
+    await until(async () => (await bonus()) === 0n, 15_000, 'both are over');
+    // The reversal and what the sweep writes down for it are posted here by hand, one thing between the other, in a transaction that ends in nothing.
+    const trial = await server.psql(`begin;
+      select ledger.post_entry((select writer_epoch from ledger.head), 'promo', 'trial:1', '{promo,bonus:${user}}', '{-100000,100000}', '', '{}');
+      select 'step ' || payments.return_bonus(${user});
+      select 'one ' || id || ' ' || expired from payments.bonus where user_id = ${user} and id >= ${last.id};
+      select ledger.post_entry((select writer_epoch from ledger.head), 'promo', 'trial:2', '{bonus:${user},promo}', '{-70000,70000}', '', '{}');
+      select payments.count_bonus((select max(id) from payments.step));
+      select 'two ' || expired from payments.bonus where id = ${last.id};
+      select 'step ' || (amounts[2] / 10000) from payments.step order by id desc limit 1;
+      rollback`);
+    assert.match(trial, new RegExp(`one ${last.id} 8\\n`), 'the newest takes what it has room for');
+    assert.match(trial, /two 6\nstep 3/, 'three of its five were there still');
+    await server.rpc('CaseService/OpenCase', { key: randomUUID(), kind: 'CASE_KIND_GIFT', entrySeq: sent.entrySeq, reason: 'sent twice by a fault' }, { token: finance });
+    for (let i = 0; i < 4 && (await bonus()) !== 0n; ++i) {
+      await server.restart();
+      const before = await bonus();
+      await until(async () => (await bonus()) < before, 10_000, 'a part goes back').catch(() => {});
+    }
+    assert.equal(await bonus(), 0n);
+    assert.equal(await server.psql(`select string_agg(expired::text, ' ' order by id desc) from (select * from payments.bonus where user_id = ${user} order by id desc limit 2) b`), '8 5');
     await cleanBooks(server);
   });
 });
