@@ -85,6 +85,7 @@ inline constexpr std::size_t ledger_queue_max = 20'000;
 
 inline constexpr std::int64_t access_token_ms = 15 * 60 * 1000;
 inline constexpr std::int64_t refresh_token_ms = 30LL * 24 * 3600 * 1000;
+inline constexpr std::int64_t refresh_again_ms = 30 * 1000;  // that long a spent one is taken again, whose answer may have been lost
 inline constexpr int money_listed_max = 500;                       // rows of ListPayouts, ListCases
 
 static_assert(media_bytes_max <= gift_class_behind_bytes_max, "one message must fit an outbox");

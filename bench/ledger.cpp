@@ -24,6 +24,8 @@ using namespace ovation::bench;
 using clock_type = std::chrono::steady_clock;
 
 namespace {
+constexpr std::array<int, 3> loads{1'400, 2'000, 2'800};  // gifts always on their way
+constexpr double p99_target_ms = 20;
 constexpr int in_flight_full = 8'000;  // two batches of the most that one takes, as COPY's are
 
 constexpr int windows = 4;             // of a second, at each offered rate, a round
@@ -76,7 +78,7 @@ int main(int argc, char** argv) {
     crypto::start();
     log::start("error");
     const double seconds = argc > 1 ? std::stod(argv[1]) : 4;
-    const int in_flight = argc > 3 ? std::stoi(argv[3]) : 2'000;
+    const std::vector<int> in_flight = argc > 3 ? std::vector{std::stoi(argv[3])} : std::vector(loads.begin(), loads.end());
     const int rounds = argc > 2 ? std::stoi(argv[2]) : 3;
     const auto binary = std::filesystem::path(argv[0]).parent_path() / "ovation";
     test::database db;
@@ -93,13 +95,14 @@ int main(int argc, char** argv) {
                          [&](const auto&) { --left; });
         while (left > 0) std::this_thread::sleep_for(std::chrono::milliseconds(5));
     }
-    figures resident, full, sets, copied, textbook[3];
+    std::vector<figures> at_load(in_flight.size());
+    figures full, sets, copied, textbook[3];
     std::vector<double> at_1k, at_20k, sync_p50, sync_p99;
     const int clients[3] = {1, 8, 32};
     for (int round = 0; round < rounds; ++round) {
         {
             writer w(db, false);
-            w.post(h, route, {.seconds = 0.5, .in_flight = in_flight});  // the wallets come in
+            w.post(h, route, {.seconds = 0.5, .in_flight = in_flight.front()});  // the wallets come in
             // The offered rates first: behind the full load the disk still writes what that has left.
             db.as_owner("checkpoint");
             for (int k = 0; k < windows; ++k) {
@@ -109,13 +112,13 @@ int main(int argc, char** argv) {
                 sync_p50.push_back(half);
                 sync_p99.push_back(late);
             }
-            resident.add(w.post(h, route, {.seconds = seconds, .in_flight = in_flight}));
+            for (std::size_t i = 0; i < in_flight.size(); ++i) at_load[i].add(w.post(h, route, {.seconds = seconds, .in_flight = in_flight[i]}));
             full.add(w.post(h, route, {.seconds = seconds, .in_flight = in_flight_full}));
         }
         copied.add(top.copy(h, seconds));
         {
             writer w(db, true);
-            sets.add(w.post(h, route, {.seconds = seconds / 2, .in_flight = in_flight}));
+            sets.add(w.post(h, route, {.seconds = seconds / 2, .in_flight = in_flight.front()}));
         }
         for (int k = 0; k < 3; ++k) {
             run r;
@@ -159,29 +162,33 @@ int main(int argc, char** argv) {
     std::ranges::sort(loud, {}, &seen_times::p99_ms);
     const auto busy = loud[loud.size() / 2];
 
+    // The heaviest load whose p99 is within its target, or the lightest.
+    std::size_t chosen = in_flight.size() - 1;
+    while (chosen > 0 && median(at_load[chosen].p99) > p99_target_ms) --chosen;
+    const auto& resident = at_load[chosen];
     double best = 0;
     for (const auto& t : textbook) best = std::max(best, median(t.rate));
     std::cout << fmt::format("{} rounds; {} gifts in the journal\n", rounds, gifts)
               << "                   gifts/s  (least … most)        p99 ms   PG µs/g  srv µs/g   WAL B  disk B\n";
-    resident.print("resident writer");
+    for (std::size_t i = 0; i < in_flight.size(); ++i) at_load[i].print(fmt::format("resident, {}", in_flight[i]).c_str());
     full.print("… full batches");
     copied.print("COPY, the ceiling");
     sets.print("set-based");
     textbook[0].print("textbook 1");
     textbook[1].print("textbook 8");
     textbook[2].print("textbook 32");
-    std::cout << fmt::format("of COPY {:.2f}, at full batches {:.2f}; of the best textbook {:.0f}; WAL {:.2f} and disk {:.2f} of COPY's\n", median(resident.rate) / median(copied.rate), median(full.rate) / median(copied.rate), median(resident.rate) / best,
+    std::cout << fmt::format("At {} on their way: of COPY {:.2f}, at full batches {:.2f}; of the best textbook {:.0f}; WAL {:.2f} and disk {:.2f} of COPY's\n", in_flight[chosen], median(resident.rate) / median(copied.rate), median(full.rate) / median(copied.rate), median(resident.rate) / best,
                              median(resident.wal) / median(copied.wal), median(resident.disk) / median(copied.disk))
               << fmt::format("p99, the median of {} windows of a second (least … most): at 1 000/s {} ms, at 20 000/s {} ms; 1 000 syncs a second alone: p50 {:.2f}, p99 {} ms\n", rounds * windows, ranged(at_1k), ranged(at_20k), median(sync_p50), ranged(sync_p99))
               << fmt::format("verify {:.2f} s per million ({})\nwire {:.0f} gifts/s\n", verify_s, clean ? "clean" : "NOT CLEAN", wire)
               << fmt::format("tap to seen p50 {:.1f}, p99 {:.1f} ms quiet; p50 {:.1f}, p99 {} ms at {:.0f} gifts/s over 16 rooms ({} not seen)\n", quiet.p50_ms, quiet.p99_ms, busy.p50_ms, ranged(loud_p99), busy.rate, unseen);
     std::filesystem::create_directories("var/bench");
     std::ofstream("var/bench/ledger.json") << fmt::format(
-        R"({{"gifts_per_s":{:.0f},"p99_ms":{:.2f},"p99_ms_at_20k":{:.2f},"p99_ms_at_1k":{:.2f},"p99_ms_at_20k_most":{:.2f},"p99_ms_at_1k_most":{:.2f},"raw_sync_ms_p50":{:.2f},"raw_sync_ms_p99":{:.2f},"raw_sync_ms_p99_most":{:.2f},"ratio_textbook_best":{:.1f},"ratio_copy":{:.3f},"ratio_copy_full_batches":{:.3f},"gifts_per_s_full_batches":{:.0f},"p99_ms_full_batches":{:.2f},"wal_ratio_copy":{:.3f},"disk_ratio_copy":{:.3f},)"
+        R"({{"in_flight":{},"gifts_per_s":{:.0f},"p99_ms":{:.2f},"p99_ms_at_20k":{:.2f},"p99_ms_at_1k":{:.2f},"p99_ms_at_20k_most":{:.2f},"p99_ms_at_1k_most":{:.2f},"raw_sync_ms_p50":{:.2f},"raw_sync_ms_p99":{:.2f},"raw_sync_ms_p99_most":{:.2f},"ratio_textbook_best":{:.1f},"ratio_copy":{:.3f},"ratio_copy_full_batches":{:.3f},"gifts_per_s_full_batches":{:.0f},"p99_ms_full_batches":{:.2f},"wal_ratio_copy":{:.3f},"disk_ratio_copy":{:.3f},)"
         R"("cpu_us_per_gift_postgres":{:.2f},"cpu_us_per_gift_server":{:.2f},"wal_bytes_per_gift":{:.0f},"disk_bytes_per_gift":{:.0f},"verify_s_per_million":{:.2f},"gifts_per_s_wire":{:.0f},)"
         R"("tap_to_seen_ms_p50_quiet":{:.1f},"tap_to_seen_ms_p99_quiet":{:.1f},"tap_to_seen_ms_p50_at_20k":{:.1f},"tap_to_seen_ms_p99_at_20k":{:.1f},"gifts_per_s_seen":{:.0f},"gifts_not_seen":{},)"
         R"("gifts_per_s_set_based":{:.0f},"gifts_per_s_copy":{:.0f},"gifts_per_s_textbook_1":{:.0f},"gifts_per_s_textbook_8":{:.0f},"gifts_per_s_textbook_32":{:.0f},"verify_clean":{}}})",
-        median(resident.rate), median(resident.p99), median(at_20k), median(at_1k), std::ranges::max(at_20k), std::ranges::max(at_1k), median(sync_p50), median(sync_p99), std::ranges::max(sync_p99), median(resident.rate) / best, median(resident.rate) / median(copied.rate), median(full.rate) / median(copied.rate), median(full.rate), median(full.p99),
+        in_flight[chosen], median(resident.rate), median(resident.p99), median(at_20k), median(at_1k), std::ranges::max(at_20k), std::ranges::max(at_1k), median(sync_p50), median(sync_p99), std::ranges::max(sync_p99), median(resident.rate) / best, median(resident.rate) / median(copied.rate), median(full.rate) / median(copied.rate), median(full.rate), median(full.p99),
         median(resident.wal) / median(copied.wal), median(resident.disk) / median(copied.disk), median(resident.cpu_pg), median(resident.cpu_server), median(resident.wal), median(resident.disk),
         verify_s, wire, quiet.p50_ms, quiet.p99_ms, busy.p50_ms, busy.p99_ms, busy.rate, unseen, median(sets.rate), median(copied.rate), median(textbook[0].rate), median(textbook[1].rate), median(textbook[2].rate), clean) << '\n';
     return clean ? 0 : 1;

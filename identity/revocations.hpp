@@ -4,6 +4,7 @@
 #include <functional>
 #include <mutex>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "base/clock.hpp"
@@ -21,6 +22,10 @@ public:
     void end_session(user_id user, session_id session);
     void ban(user_id user);
     void lift(user_id user);
+    // As the database has it: all who are banned, and sessions that ended lately. Bans are left as they are where one was made or
+    // lifted here after `since`, which was `changes()` before the database was asked.
+    void follow(const std::vector<user_id>& banned, const std::vector<std::pair<user_id, session_id>>& ended, std::uint64_t since);
+    [[nodiscard]] std::uint64_t changes() const;
     [[nodiscard]] bool refused(user_id user, session_id session) const;
 
 private:
@@ -28,7 +33,8 @@ private:
     std::vector<listener> listeners_;
     mutable std::mutex mutex_;
     std::unordered_map<session_id, std::int64_t> ended_;
-    std::unordered_map<user_id, bool> banned_;
+    std::unordered_set<user_id> banned_;
+    std::uint64_t changes_ = 0;
 };
 
 }  // namespace ovation::identity

@@ -11,6 +11,8 @@
 
 namespace ovation::identity {
 namespace {
+constexpr auto follow_every = std::chrono::seconds(1);
+constexpr std::int64_t overlap_ms = 60'000;  // a transaction may commit so long after it began
 
 std::string hash_of(const std::string& token) {
     const auto digest = crypto::sha256(token);
@@ -107,11 +109,33 @@ void service::register_with(rpc_table& table, access_gate& gate) {
 
 awaitable<result<void>> service::load() {
     if (!p_.demo) OVATION_CO_CHECK(co_await p_.all.db().query(sql::end_demo_sessions, {}));
-    OVATION_CO_TRY(auto banned, co_await p_.all.db().query(sql::banned_users, {}));
-    for (int i = 0; i < banned.size(); ++i) p_.ended.ban(user_id(banned.number(i, 0)));
-    OVATION_CO_TRY(auto ended, co_await p_.all.db().query(sql::ended_lately, pg::with(limits::access_token_ms)));
-    for (int i = 0; i < ended.size(); ++i) p_.ended.end_session(user_id(ended.number(i, 1)), session_id(ended.number(i, 0)));
+    co_return co_await follow();
+}
+
+// What other servers and whoever writes into the database have ended and lifted since.
+awaitable<result<void>> service::follow() {
+    const auto now = p_.clock.now_ms();
+    const auto since = p_.ended.changes();
+    OVATION_CO_TRY(const auto banned, co_await p_.all.db().query(sql::banned_users, {}));
+    OVATION_CO_TRY(const auto ended, co_await p_.all.db().query(sql::ended_lately, pg::with(std::min(limits::access_token_ms, now - followed_ms_ + overlap_ms))));
+    std::vector<user_id> users;
+    std::vector<std::pair<user_id, session_id>> sessions;
+    for (int i = 0; i < banned.size(); ++i) users.emplace_back(banned.number(i, 0));
+    for (int i = 0; i < ended.size(); ++i) sessions.emplace_back(user_id(ended.number(i, 1)), session_id(ended.number(i, 0)));
+    p_.ended.follow(users, sessions, since);
+    followed_ms_ = now;
     co_return result<void>{};
+}
+
+void service::keep_following(core& on) {
+    auto timer = std::make_shared<asio::steady_timer>(on.context, follow_every);
+    timer->async_wait([this, &on, timer](error_code failed) {
+        if (failed) return;
+        on.tasks.spawn("ended_elsewhere", [](service& self, core& where) -> awaitable<void> {
+            if (auto followed = co_await self.follow(); !followed) log::warn("identity", "not_followed", "err={}", log::quoted(followed.error().message));
+            self.keep_following(where);
+        }(*this, on));
+    });
 }
 
 result<caller> service::authenticate(std::string_view token) const {
@@ -177,20 +201,22 @@ awaitable<result<v1::LogInResponse>> service::log_in(granted who, v1::LogInReque
 }
 
 awaitable<result<v1::LogInResponse>> service::refresh(granted, v1::RefreshRequest request) {
-    auto fresh = crypto::random_token();
-    pg::params p;
-    p.add_bytes(hash_of(request.refresh_token())).add_bytes(hash_of(fresh)).add(limits::refresh_token_ms);
-    OVATION_CO_TRY(auto r, co_await p_.all.db().query(sql::swap_refresh, std::move(p)));
-    if (r.empty()) {
-        // Spent before: somebody else has it too. End the session.
-        pg::params old;
-        old.add_bytes(hash_of(request.refresh_token()));
-        OVATION_CO_TRY(auto spent, co_await p_.all.db().query(sql::end_by_spent_refresh, std::move(old)));
-        if (!spent.empty()) p_.ended.end_session(user_id(spent.number(0, 1)), session_id(spent.number(0, 0)));
-        co_return unauthenticated("refresh_invalid", "Your log-in has expired. Log in again.");
+    // A second time where another one came in between: it is spent now, and known as that.
+    for (int tries = 0; tries < 2; ++tries) {
+        auto fresh = crypto::random_token();
+        pg::params p;
+        p.add_bytes(hash_of(request.refresh_token())).add_bytes(hash_of(fresh)).add(limits::refresh_token_ms).add(limits::refresh_again_ms);
+        OVATION_CO_TRY(auto r, co_await p_.all.db().query(sql::swap_refresh, std::move(p)));
+        if (r.empty()) continue;
+        if (r.boolean(0, 4)) co_return denied("banned", "This account is banned.");
+        co_return answer(r, 0, session_id(r.number(0, 7)), std::move(fresh));
     }
-    if (r.boolean(0, 4)) co_return denied("banned", "This account is banned.");
-    co_return answer(r, 0, session_id(r.number(0, 7)), std::move(fresh));
+    // Spent a while ago: somebody else has it too. End the session.
+    pg::params old;
+    old.add_bytes(hash_of(request.refresh_token())).add(limits::refresh_again_ms);
+    OVATION_CO_TRY(auto spent, co_await p_.all.db().query(sql::end_by_spent_refresh, std::move(old)));
+    if (!spent.empty()) p_.ended.end_session(user_id(spent.number(0, 1)), session_id(spent.number(0, 0)));
+    co_return unauthenticated("refresh_invalid", "Your log-in has expired. Log in again.");
 }
 
 awaitable<result<void>> service::end(user_id user, session_id session) {

@@ -49,6 +49,8 @@ public:
     void register_with(rpc_table& table, access_gate& gate);
     // Loads who is banned and which sessions ended while their tokens still run.
     awaitable<result<void>> load();
+    // Each second from now on, on this core: other servers end them too.
+    void keep_following(core& on);
     // The caller behind an access token; a fault when it is forged, expired, ended or banned.
     result<caller> authenticate(std::string_view token) const;
 
@@ -70,8 +72,10 @@ private:
     awaitable<result<v1::LogInResponse>> open_session(user_id user, caller seen);
     v1::LogInResponse answer(const pg::rows& user, int row, session_id session, std::string refresh_token) const;
     awaitable<result<void>> end(user_id user, session_id session);
+    awaitable<result<void>> follow();
 
     service_parts p_;
+    std::int64_t followed_ms_ = 0;
     rate_limiter<std::string> log_ins_;
 };
 

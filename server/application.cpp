@@ -332,6 +332,7 @@ void application::parts::start_tasks() {
     asio::post(all.at(0).context, [this] { all.at(0).tasks.spawn("back_office", money_desk.run()); });
     asio::post(all.at(0).context, [this] { hour.start(); });
     asio::post(all.at(0).context, [this] { gift_service.keep_loading(all.at(0)); });
+    asio::post(all.at(0).context, [this] { people->keep_following(all.at(0)); });
     seals.start();
     door->start();
 }

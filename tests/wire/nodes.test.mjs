@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import net from 'node:net';
 import { after, before, test } from 'node:test';
-import { sleep, startServer, until, uuid7 } from './harness.mjs';
+import { password, sleep, startServer, until, uuid7 } from './harness.mjs';
 import { Live, op } from './raw.mjs';
 
 const freePort = () =>
@@ -83,6 +83,26 @@ test('both rooms show a gift once, whichever server took it, in the order of the
   assert.deepEqual(seen.second, sent);
   assert.ok((await metric(second, 'ovation_ledger_forwarded_total')) > 10);
   assert.equal(await metric(first, 'ovation_ledger_forwarded_total'), 0);
+});
+
+test('a ban and a log-out at one server hold at the other within a second or two, on open sockets too', async () => {
+  const [a, b] = [await first.logIn('listener2'), (await second.rpc('AuthService/LogIn', { handle: 'listener2', password })).accessToken];
+  const user = (await first.rpc('AuthService/GetMe', {}, { token: a })).user.id;
+  const [live, other] = [await Live.enter(first, room.id, { token: a }), await Live.enter(first, room.id, { token: b })];
+  await second.rpc('AuthService/LogOut', {}, { token: b });
+  assert.equal((await other.close())?.code, 4001, 'that session alone');
+  await live.command(5, { ping: {} });
+  assert.ok((await live.reply(5))?.pong);
+  const ops = await second.logIn('ops');
+  await second.rpc('OpsService/BanUser', { userId: user, reason: 'abuse in three rooms' }, { token: ops });
+  assert.equal((await live.close())?.code, 4001);
+  await assert.rejects(first.rpc('AuthService/GetMe', {}, { token: a }), (e) => e.reason === 'session_ended');
+  // Lifted at the other one: the first server has it lifted as well, and the one that banned.
+  await first.rpc('OpsService/BanUser', { userId: user, reason: 'a mistake', lift: true }, { token: ops });
+  const again = (await first.rpc('AuthService/LogIn', { handle: 'listener2', password })).accessToken;
+  await until(async () => second.rpc('AuthService/GetMe', {}, { token: again }).then(() => true, () => false), 5_000, 'the second knows that the ban is lifted');
+  await sleep(1_500);
+  await first.rpc('AuthService/GetMe', {}, { token: again });
 });
 
 test('only a server of this installation may bring commands', async () => {
