@@ -36,15 +36,12 @@ function adopt() {
 }
 addEventListener('storage', (e) => (e.key === 'session' || e.key === null) && adopt());
 
-// Whether there are tokens newer than those that were refused. A refresh token is spent once: tabs take turns, and whoever comes
-// later takes what the first one got. Only the server's own word ends a log-in, not a lost answer.
-async function swap(): Promise<boolean> {
-  const held = tokens?.refresh;
-  if (stored()?.refresh !== held) {
-    adopt();
-    return tokens !== null;
-  }
-  if (!held) return false;
+// Whether there are tokens newer than the access token that was refused. A refresh token is spent once: tabs take turns, and whoever
+// comes later takes what the first one got. Only the server's own word ends a log-in, not a lost answer.
+async function swap(refused: string): Promise<boolean> {
+  if (stored()?.access !== tokens?.access) adopt();
+  if (!tokens || tokens.access !== refused) return tokens !== null;
+  const held = tokens.refresh;
   try {
     keep(await plain.refresh({ refreshToken: held }));
     return true;
@@ -55,22 +52,23 @@ async function swap(): Promise<boolean> {
   }
 }
 let refreshing: Promise<boolean> | null = null;
-export function refresh(): Promise<boolean> {
+export function refresh(refused: string): Promise<boolean> {
   const locks = navigator.locks as LockManager | undefined; // none on a plain http page
-  refreshing ??= (locks ? locks.request('refresh', swap) : swap()).finally(() => (refreshing = null));
+  refreshing ??= (locks ? locks.request('refresh', () => swap(refused)) : swap(refused)).finally(() => (refreshing = null));
   return refreshing;
 }
 const withToken: Interceptor = (next) => async (request) => {
-  if (tokens && request.service.typeName + request.method.name !== 'ovation.v1.AuthServiceRefresh') request.header.set('Authorization', `Bearer ${tokens.access}`);
+  const used = accessToken();
+  if (used && request.service.typeName + request.method.name !== 'ovation.v1.AuthServiceRefresh') request.header.set('Authorization', `Bearer ${used}`);
   try {
     return await next(request);
   } catch (e) {
-    if (!(e instanceof ConnectError) || e.code !== Code.Unauthenticated || !tokens || !request.header.has('Authorization')) throw e;
-    if (!(await refresh())) {
+    if (!(e instanceof ConnectError) || e.code !== Code.Unauthenticated || !request.header.has('Authorization')) throw e;
+    if (!(await refresh(used))) {
       request.header.delete('Authorization');
       throw e;
     }
-    request.header.set('Authorization', `Bearer ${tokens.access}`);
+    request.header.set('Authorization', `Bearer ${accessToken()}`);
     return next(request);
   }
 };

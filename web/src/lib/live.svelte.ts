@@ -65,6 +65,7 @@ export class LiveRoom {
   private pinger = 0;
   private heardAt = 0;
   private gone = false;
+  private token = ''; // with which one came in
   private refused: ErrorDetail | null = null; // why the way in was refused
   private stageAt = 0;
   private note = 0;
@@ -122,7 +123,8 @@ export class LiveRoom {
       case 'opened':
         this.open = true;
         this.heardAt = Date.now();
-        this.send({ case: 'enter', value: { roomId: this.roomId, alone: this.alone, accessToken: accessToken(), noMedia: !this.listens, lowRate: slowLink(), bufferMs: 1_000, resume: this.epoch ? { epoch: this.epoch, offset: this.offset, entrySeq: this.entrySeq } : undefined } as never }, 0n);
+        this.token = accessToken();
+        this.send({ case: 'enter', value: { roomId: this.roomId, alone: this.alone, accessToken: this.token, noMedia: !this.listens, lowRate: slowLink(), bufferMs: 1_000, resume: this.epoch ? { epoch: this.epoch, offset: this.offset, entrySeq: this.entrySeq } : undefined } as never }, 0n);
         break;
       case 'frame':
         this.heardAt = Date.now();
@@ -149,7 +151,7 @@ export class LiveRoom {
       this.closedBy = reason;
       return;
     }
-    if (code === 4001) await refresh();
+    if (code === 4001) await refresh(this.token);
     this.state = 'reconnecting';
     this.attempt += 1;
     setTimeout(() => !this.gone && this.connect(), Math.min(8_000, 300 * 2 ** Math.min(this.attempt, 5)) * (0.7 + Math.random() * 0.6));
