@@ -75,6 +75,11 @@ awaitable<result<std::int64_t>> close_month(pg::pool& db, std::string first_day,
     co_return r.number(0, 0);
 }
 
+awaitable<result<std::int64_t>> note_restore(pg::pool& db, user_id actor, std::string reason) {
+    OVATION_CO_TRY(auto r, co_await db.query(sql::note_restore, pg::with(actor, reason)));
+    co_return r.number(0, 0);
+}
+
 awaitable<result<month_pack>> make_pack(pg::pool& db, std::string first_day, std::string time_zone, std::optional<bank_statement> bank) {
     OVATION_CO_TRY(auto closed, co_await db.query(sql::closed_month, pg::with(first_day, time_zone)));
     if (closed.empty()) co_return precondition("month_open", "This month is not closed.");

@@ -1,4 +1,4 @@
-// The month's close: a marker in the order of the entries, and a pack of registers that are counted up to it, signed as one note.
+// Markers in the order of the entries: a restored backup's; the month's close, with a pack of registers that are counted up to it, signed as one note.
 #pragma once
 #include <optional>
 #include <string>
@@ -20,6 +20,8 @@ struct month_pack {
 result<std::string> first_of_month(std::string_view month);
 // Writes the marker down; its step's number for steps::settle("month_close", …). Refused: not over yet, an earlier month is open.
 awaitable<result<std::int64_t>> close_month(pg::pool& db, std::string first_day, std::string time_zone, user_id actor, std::string reason);
+// Writes a restored backup's marker down; its number for steps::settle("restore", …).
+awaitable<result<std::int64_t>> note_restore(pg::pool& db, user_id actor, std::string reason);
 // The registers of a closed month. With a statement of the bank, the difference to it.
 awaitable<result<month_pack>> make_pack(pg::pool& db, std::string first_day, std::string time_zone, std::optional<bank_statement> bank);
 // What is signed: the pack's name, the month, the numbers, and each file with its SHA-256.

@@ -160,7 +160,40 @@ void write_whole(const std::filesystem::path& path, const std::string& text) {
     out.flush();
     if (!out) throw failed{fmt::format("{} cannot be written.", path.string())};
 }
+user_id finance_of(tool& t, const ledger_arguments& a) {
+    const auto who = run(t.context, t.db.query(sql::finance_by_handle, pg::with(a.by)));
+    if (who.empty()) throw failed{fmt::format("by: {} is not an account with the role finance.", a.by)};
+    return user_id(who.number(0, 0));
+}
+// A step that was written down. The server that is the writer books it within a second. Where none runs, this program becomes the
+// writer for a moment.
+void book(tool& t, const config& c, std::string subject, std::int64_t id, const std::function<bool()>& booked) {
+    for (int i = 0; i < 30 && !booked(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    if (booked()) return;
+    system_clock_source clock;
+    metrics registry;
+    cores one(1, c.database, 2);
+    ledger::posting_queue queue({c.database, fmt::format("{}:{}", subject, ::getpid()), c.time_zone}, clock, registry);
+    payments::steps books(one.at(0), queue);
+    one.start();
+    queue.start();
+    run(t.context, [](payments::steps& s, std::string what, std::int64_t of) -> awaitable<result<bool>> {
+        OVATION_CO_CHECK(co_await s.settle(what, of));
+        co_return true;
+    }(books, subject, id));
+    queue.stop(std::chrono::seconds(5));
+    one.join();
+}
 }  // namespace
+
+int note_restore(const config& c, const ledger_arguments& a) {
+    tool t(c);
+    const auto id = run(t.context, payments::note_restore(t.db, finance_of(t, a), a.reason));
+    const auto marker = [&] { return run(t.context, t.db.query(sql::restore_marker, pg::with(id))); };
+    book(t, c, "restore", id, [&] { return !marker().empty(); });
+    std::cout << fmt::format("The restore is entry {} of the books. Boards are counted again from them.\n", marker().text(0, 0));
+    return 0;
+}
 
 int close_month(const config& c, const ledger_arguments& a) {
     const auto first = must(payments::first_of_month(a.month));
@@ -168,27 +201,8 @@ int close_month(const config& c, const ledger_arguments& a) {
     std::optional<payments::bank_statement> bank;
     if (!a.bank_file.empty()) bank = must(payments::read_camt_053(text_of_file(a.bank_file, "bank")));
     tool t(c);
-    const auto who = run(t.context, t.db.query(sql::finance_by_handle, pg::with(a.by)));
-    if (who.empty()) throw failed{fmt::format("by: {} is not an account with the role finance.", a.by)};
-    const auto id = run(t.context, payments::close_month(t.db, first, c.time_zone, user_id(who.number(0, 0)), a.reason));
-    // The server that is the writer books it within a second. Where none runs, this program becomes the writer for a moment.
-    const auto booked = [&] { return !run(t.context, t.db.query(sql::is_month_closed, pg::with(first))).empty(); };
-    for (int i = 0; i < 30 && !booked(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(100));
-    if (!booked()) {
-        system_clock_source clock;
-        metrics registry;
-        cores one(1, c.database, 2);
-        ledger::posting_queue queue({c.database, fmt::format("close:{}", ::getpid()), c.time_zone}, clock, registry);
-        payments::steps books(one.at(0), queue);
-        one.start();
-        queue.start();
-        run(t.context, [](payments::steps& s, std::int64_t month) -> awaitable<result<bool>> {
-            OVATION_CO_CHECK(co_await s.settle("month_close", month));
-            co_return true;
-        }(books, id));
-        queue.stop(std::chrono::seconds(5));
-        one.join();
-    }
+    const auto id = run(t.context, payments::close_month(t.db, first, c.time_zone, finance_of(t, a), a.reason));
+    book(t, c, "month_close", id, [&] { return !run(t.context, t.db.query(sql::is_month_closed, pg::with(first))).empty(); });
     const auto pack = run(t.context, payments::make_pack(t.db, first, c.time_zone, bank));
     const auto folder = std::filesystem::path(a.folder) / a.month;
     std::filesystem::create_directories(folder);

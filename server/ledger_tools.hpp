@@ -21,5 +21,6 @@ int seal_books(const config& c, const ledger_arguments& a);
 int prove(const config& c, const ledger_arguments& a);
 int check_proof(const ledger_arguments& a);
 int close_month(const config& c, const ledger_arguments& a);
+int note_restore(const config& c, const ledger_arguments& a);
 
 }  // namespace ovation::server

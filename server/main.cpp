@@ -148,6 +148,9 @@ int main(int argc, char** argv) {
     close_command->add_option("--bank", books.bank_file, "The bank's statement of the month, ISO 20022 camt.053.");
     close_command->add_option("--by", books.by, "Log-in name of whoever closes it; has the role finance.")->required();
     close_command->add_option("--reason", books.reason, "Kept in the audit trail.");
+    auto* restored_command = with_settings(ledger_command->add_subcommand("restored", "After a backup was restored: post a marker that says so, and have the boards counted again."));
+    restored_command->add_option("--by", books.by, "Log-in name of whoever restored it; has the role finance.")->required();
+    restored_command->add_option("--reason", books.reason, "Which backup, and why; kept in the audit trail.")->required();
     auto* check_proof_command = ledger_command->add_subcommand("check", "Check a proof, or the manifest of a closed month; needs no server and no database. Exit 1 when it does not hold.");
     check_proof_command->add_option("file", books.file, "The proof.")->required();
     for (auto* sub : {verify_command, prove_command, check_proof_command})
@@ -235,6 +238,7 @@ int main(int argc, char** argv) {
         if (*seal_command) return server::seal_books(options, books);
         if (*prove_command) return server::prove(options, books);
         if (*close_command) return server::close_month(options, books);
+        if (*restored_command) return server::note_restore(options, books);
         if (*check_proof_command) return server::check_proof(books);
         if (*rebuild_command) {
             tool t(options);

@@ -123,6 +123,29 @@ describe('rebuild', () => {
   });
 });
 
+test('a restored backup is a marker in the books, by whoever restored it', async () => {
+  const restored = (by, ...more) => books('restored', '--by', by, ...more);
+  const epoch = () => server.psql('select restore_epoch from ledger.head').then(Number);
+  const before = [await epoch(), await server.psql('select seq from ledger.head').then(Number)];
+  await assert.rejects(restored('singer', '--reason', 'the disk broke'), (e) => /not an account with the role finance/.test(e.stderr));
+  await assert.rejects(restored('finance'), (e) => /--reason is required/.test(e.stderr));
+  assert.equal(await epoch(), before[0], 'nothing was written');
+  const { stdout } = await restored('finance', '--reason', 'the disk broke, backup of the 12th');
+  const seq = Number(/is entry (\d+) of the books/.exec(stdout)[1]);
+  assert.ok(seq > before[1]);
+  const [kind, reference, detail] = (await server.psql(`select kind, reference, detail->>'last_seq' from ledger.entry where seq = ${seq}`)).split('|');
+  assert.deepEqual([kind, reference], ['marker', 'restore:1']);
+  assert.ok(Number(detail) < seq && Number(detail) >= before[1]);
+  assert.equal(await epoch(), before[0] + 1);
+  assert.match(await server.psql("select action, reason from identity.audit where subject = 'restore:1'"), /^restore_restored\|the disk broke, backup of the 12th$/);
+  // Where no server runs the program posts it itself.
+  process.kill(server.child().pid, 'SIGKILL');
+  await restored('finance', '--reason', 'once more');
+  assert.equal(await epoch(), before[0] + 2);
+  assert.match((await books('verify')).stdout, /The books are clean/);
+  await server.restart();
+});
+
 describe('a server that seals by itself', () => {
   let own, key;
   const get = async (name) => {

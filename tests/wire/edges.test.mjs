@@ -22,6 +22,7 @@ describe('boards', () => {
   const flags = ['--load-profile', '--time-zone', 'Asia/Shanghai', '--redis', ''];
   const redis = `unix:${process.env.DEV_TEST_PG}/redis.sock`;
   let server, room, token;
+  const cli = async (...words) => (await run('redis-cli', ['-s', redis.slice('unix:'.length), ...words])).stdout.trim();
   const set = (zone, sets) => ((flags[2] = zone), (flags[4] = sets));
   before(async () => {
     server = await startServer({ songs: false, flags });
@@ -121,6 +122,15 @@ describe('boards', () => {
       await shows(Object.fromEntries(periods.map((p) => [p, left[p] + 10])));
       assert.equal((await wallet()).spentTodayCoins, '10');
     });
+  test('after a restored backup the boards in Redis, which know of more than the books, are counted again', async () => {
+    const right = await boards();
+    const keys = (await cli('keys', 'ovation:boards:*')).split('\n').filter((k) => k && !k.endsWith(':m'));
+    for (const key of keys) for (const member of (await cli('zrange', key, '0', '-1')).split('\n').filter(Boolean)) await cli('zincrby', key, '777', member);
+    assert.ok((await boards()).ALL >= right.ALL + 777, 'Redis is read');
+    await server.ovation('users', 'create', 'finance3', '--name', 'Wire finance3', '--password', password, '--role', 'finance', '--database', server.conninfo);
+    await server.ovation('ledger', 'restored', '--by', 'finance3', '--reason', 'the disk broke', '--database', server.conninfo);
+    await shows(right);
+  });
 });
 
 describe('the front door', () => {

@@ -1,0 +1,1 @@
+select payments.note_restore($1, $2)
