@@ -4,11 +4,13 @@
 
 #include <array>
 #include <charconv>
+#include <fstream>
 
 #include "base/limits.hpp"
 #include "base/money.hpp"
 #include "ledger/audit.hpp"
 #include "ledger/reading.hpp"
+#include "ledger/sealing.hpp"
 #include "ledger/sql.hpp"
 
 namespace ovation::ledger {
@@ -16,6 +18,12 @@ namespace {
 constexpr int page_size_default = 50;
 constexpr int page_size_max = 200;
 constexpr auto reply_patience = std::chrono::seconds(10);
+
+fault not_sealed_yet() {
+    auto f = precondition("not_sealed_yet", "This entry will be in the next checkpoint. Ask again in a while.");
+    f.retryable = true;
+    return f;
+}
 
 // Where the statement of an account goes on: with entries older than `before`, of the newest of them `told` postings stood on the
 // last page; the next one leaves `balance` at `version`.
@@ -162,6 +170,7 @@ void service::register_with(rpc_table& table) {
     bind_rpc(table, prefix + "GetWallet", *this, &service::get_wallet);
     bind_rpc(table, prefix + "ListPostings", *this, &service::list_postings);
     bind_rpc(table, prefix + "ListAccountPostings", *this, &service::list_account_postings);
+    bind_rpc(table, prefix + "ProveEntry", *this, &service::prove);
     bind_rpc(table, prefix + "SetDailyLimit", *this, &service::set_daily_limit);
     bind_rpc(table, prefix + "GetLedgerHealth", *this, &service::get_health);
 }
@@ -210,6 +219,28 @@ awaitable<result<v1::ListPostingsResponse>> service::list_account_postings(grant
     if (!out) co_return not_found("This account");
     out->set_account(request.account());
     co_return std::move(*out);
+}
+
+awaitable<result<v1::ProveEntryResponse>> service::prove(granted who, v1::ProveEntryRequest request) {
+    if (request.entry_seq() < 1) co_return invalid("entry_seq", "entries are numbered from 1 on.");
+    if (seal_folder_.empty()) co_return precondition("no_seals", "This server keeps no seals. Ask whoever runs it for a proof.");
+    auto held = co_await cores_.db().acquire();
+    if (!held) co_return held.error();
+    if (!who.who().roles.has(v1::ROLE_FINANCE)) {
+        OVATION_CO_TRY(const auto party, co_await (*held)->query(sql::is_party, pg::with(request.entry_seq(), who.user()), reply_patience));
+        if (!party.boolean(0, 0)) co_return not_found("An entry of yours with this number");
+    }
+    std::string key;
+    std::getline(std::ifstream(std::filesystem::path(seal_folder_) / "verifier"), key);
+    const seal_folder folder(seal_folder_);
+    const auto note = folder.note();
+    const auto verifier = seal_verifier::parse(key);
+    if (!note || !verifier) co_return not_sealed_yet();
+    OVATION_CO_TRY(const auto newest, open_checkpoint(*note, *verifier));
+    if (request.entry_seq() > newest.size) co_return not_sealed_yet();
+    v1::ProveEntryResponse out;
+    OVATION_CO_TRY(*out.mutable_proof(), co_await prove_entry(**held, folder, *verifier, request.entry_seq()));
+    co_return out;
 }
 
 // Newest first; none: there is no such account.

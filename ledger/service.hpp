@@ -14,12 +14,14 @@ v1::SplitRule to_proto(const split_rule& rule);
 
 class service {
 public:
-    service(cores& all, posting_queue& queue, std::string time_zone) : cores_(all), queue_(queue), time_zone_(std::move(time_zone)) {}
+    // `seal_folder`: where this server's seals lie; empty: there are none.
+    service(cores& all, posting_queue& queue, std::string time_zone, std::string seal_folder = {}) : cores_(all), queue_(queue), time_zone_(std::move(time_zone)), seal_folder_(std::move(seal_folder)) {}
     void register_with(rpc_table& table);
 
     awaitable<result<v1::GetWalletResponse>> get_wallet(granted who, v1::GetWalletRequest);
     awaitable<result<v1::ListPostingsResponse>> list_postings(granted who, v1::ListPostingsRequest request);
     awaitable<result<v1::ListPostingsResponse>> list_account_postings(granted who, v1::ListAccountPostingsRequest request);
+    awaitable<result<v1::ProveEntryResponse>> prove(granted who, v1::ProveEntryRequest request);
     awaitable<result<v1::GetWalletResponse>> set_daily_limit(granted who, v1::SetDailyLimitRequest request);
     awaitable<result<v1::GetLedgerHealthResponse>> get_health(granted who, v1::GetLedgerHealthRequest);
 
@@ -36,7 +38,7 @@ private:
     awaitable<result<std::optional<v1::ListPostingsResponse>>> statement(question q);
     cores& cores_;
     posting_queue& queue_;
-    std::string time_zone_;
+    std::string time_zone_, seal_folder_;
 };
 
 }  // namespace ovation::ledger

@@ -185,7 +185,7 @@ struct application::parts {
           opener(all),
           queue({options.database, options.node_url.empty() ? fmt::format("{}:{}", options.port, ::getpid()) : options.node_url, options.time_zone, limits::ledger_queue_max, limits::ledger_batch_max}, clock, registry),
           others(all.at(0), queue, clock, registry, options.node_ca),
-          books(all, queue, options.time_zone),
+          books(all, queue, options.time_zone, options.seal_folder),
           channel_service(all, options.time_zone, static_cast<int>(options.vat_bp)),
           contracts(channel_service),
           announcer(clock, display),

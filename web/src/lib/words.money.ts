@@ -56,6 +56,13 @@ export const moneyWords = {
   batch_says: ['批次 {n}：{c} 笔，合计 {y}', 'Batch {n}: {c} payouts, {y} together'], batch_empty: ['没有可以送的：收款人有改动或未核实的已暂停', 'Nothing could be sent; what has a payee that is new or not verified is held now'], get_file: ['下载银行文件', 'Download the bank’s file'],
   earlier_batch: ['以前的批次号', 'An earlier batch, by number'], fetch_it: ['取文件', 'Fetch'], at_bank: ['在银行', 'At the bank'], none_at_bank: ['没有在银行的', 'Nothing is at the bank'], bank_accepted: ['银行已接受', 'Accepted'], bank_paid: ['已付', 'Paid'], bank_failed: ['失败', 'Failed'],
   bank_returned: ['被退回', 'Returned'], bank_unknown: ['银行没有这笔', 'Unknown there'], paid_lately: ['最近到账', 'Paid lately'], payees_wait: ['待核实的收款人', 'Payees to verify'], no_payees: ['没有待核实的收款人', 'No payee waits'], verify: ['核实', 'Verify'], refuse: ['不通过', 'Refuse'],
+  // Seals of the books.
+  seal_check: ['验证这一行在账本里', 'Check that this line is in the books'], seal_save: ['保存证明', 'Save the proof'],
+  seal_seen: ['账本已封存到第 {n} 笔，由 {o} 签名，本机自 {t} 起留存', 'The books are sealed up to entry {n}, signed by {o}; this browser keeps watch since {t}'],
+  seal_goes_on: ['账本已封存到第 {n} 笔，由 {o} 签名。本机见过的前 {m} 笔没有改动（自 {t} 起留存）', 'The books are sealed up to entry {n}, signed by {o}. Nothing of the {m} entries that this browser saw was changed (it keeps watch since {t})'],
+  seal_holds: ['第 {e} 笔连同这些数字，就在大家看到的 {n} 笔之中', 'Entry {e}, with these very figures, is among the {n} entries that everybody sees'],
+  seal_not_proven: ['证明不成立，请保存页面并联系我们', 'The proof does NOT hold. Keep this page and ask us'], seal_changed: ['账本和本机见过的不一样了', 'The books are NOT those that this browser saw before: something in them was changed'],
+  seal_shorter: ['账本比本机见过的短', 'The books are SHORTER than what this browser saw before'], seal_other_key: ['封存账本的签名换了', 'The books are signed by ANOTHER key than before'], seal_not_here: ['这里没法验证（需要 https 和较新的浏览器），请保存证明用命令行验证', 'It cannot be checked here: that needs https and a newer browser'],
   // The desk of cases.
   cases: ['案件', 'Cases'], no_cases: ['没有待处理的案件', 'No case is open'], no_closed: ['还没有结案的', 'No case is decided yet'], overdue_n: ['{n} 件逾期', '{n} overdue'], urgent: ['{k}，{d}', '{k}, {d}'], open_it: ['打开', 'Open'], opened_only: ['待处理', 'Open'], closed_only: ['已结案', 'Decided'], every_kind: ['全部类型', 'Every kind'],
   dispute_rate: ['{p}：30 天 {b} 笔充值中 {a} 笔拒付，{r}，警戒 {l}', '{p}: {a} chargebacks of {b} top-ups in 30 days, {r}; alarm at {l}'], kind_of_case: ['类型', 'Kind'], decide: ['决定', 'Decide'], selected: ['已选 {n} 件', '{n} selected'], respond: ['证据已提交', 'Evidence was sent'],
