@@ -37,6 +37,13 @@ async function look() {
   await books().waitFor();
   return books().innerText();
 }
+async function logIn(on, handle) {
+  await on.getByRole('button', { name: 'Log in' }).first().click();
+  await on.locator('input[name=handle]').fill(handle);
+  await on.locator('input[name=password]').fill(password);
+  await on.locator('dialog button.primary').click();
+  await on.locator('dialog').waitFor({ state: 'detached' });
+}
 const kept = () => page.evaluate(() => JSON.parse(localStorage.getItem('seals')));
 const keptSize = async () => Number((await kept()).note.split('\n')[1]);
 
@@ -56,11 +63,7 @@ before(async () => {
   page.on('pageerror', (e) => assert.fail(e.message));
   await giveAndSeal(5);
   await page.goto(server.url);
-  await page.getByRole('button', { name: 'Log in' }).first().click();
-  await page.locator('input[name=handle]').fill('singer');
-  await page.locator('input[name=password]').fill(password);
-  await page.locator('dialog button.primary').click();
-  await page.locator('dialog').waitFor({ state: 'detached' });
+  await logIn(page, 'singer');
 });
 after(async () => {
   await browser?.close();
@@ -84,7 +87,7 @@ test('a line of the statement is proven, and so to the program without a server'
   await page.getByRole('button', { name: 'Check that this line' }).click();
   await page.getByTestId('proven').waitFor();
   assert.equal(await page.getByTestId('proven').innerText(), `Entry ${count(Number(seq))}, with these very figures, is among the ${count(await keptSize())} entries that everybody sees`);
-  await page.screenshot({ path: path.join(top, 'var/screenshots/seals.png') }).catch(() => {});
+  await page.screenshot({ path: path.join(top, 'var/screenshots/seals.png') });
   const waiting = page.waitForEvent('download');
   await page.getByRole('button', { name: 'Save the proof' }).click();
   const saved = path.join(own, 'proof');
@@ -94,6 +97,27 @@ test('a line of the statement is proven, and so to the program without a server'
   // Another line: a figure that is not in the leaf does not hold.
   await page.getByTestId('statement').getByRole('button').nth(3).click();
   await page.getByTestId('proven').waitFor({ state: 'detached' });
+});
+
+test('a payer proves what was paid and what was topped up', async () => {
+  const own = await (await browser.newContext({ viewport: { width: 390, height: 844 }, locale: 'en-US' })).newPage();
+  own.setDefaultTimeout(30_000);
+  await own.goto(server.url);
+  await logIn(own, 'listener');
+  await server.rpc('PaymentService/CreateTopUp', { key: randomUUID(), packId: 1, provider: 'sandbox' }, { token: listener }).then((o) => server.rpc('PaymentService/PaySandboxOrder', { orderId: o.orderId }, { token: listener }));
+  const size = await head();
+  await until(async () => Number((await sealed())[1]) >= size, 20_000, 'the top-up is sealed');
+  await own.goto(`${server.url}/statement`);
+  for (const [nth, kind] of [[0, 'Top-up'], [1, 'Gift']]) {
+    const line = own.getByTestId('statement').getByRole('button').nth(nth);
+    assert.match(await line.innerText(), new RegExp(kind));
+    await line.click();
+    await own.getByRole('button', { name: 'Check that this line' }).click();
+    await own.getByTestId('proven').waitFor();
+    assert.match(await own.getByTestId('proven').innerText(), /with these very figures, is among/, kind);
+  }
+  await own.screenshot({ path: path.join(top, 'var/screenshots/seals-phone.png') });
+  await own.context().close();
 });
 
 test('a proof is for those whose account the entry moves, and of what is sealed', async () => {
@@ -116,7 +140,7 @@ test('books that are others than those seen, shorter, or signed by somebody else
   for (const [what, seen, says] of [
     ['another root of the same size', { ...good, note: signed(`${origin}\n${size}\n${other}\n`) }, /NOT those that this browser saw/],
     ['another root before', { ...good, note: signed(`${origin}\n300\n${other}\n`) }, /NOT those that this browser saw/],
-    ['more than there is', { ...good, note: signed(`${origin}\n${Number(size) + 1}\n${root}\n`) }, /SHORTER than what this browser saw/],
+    ['more than there is', { ...good, note: signed(`${origin}\n${Number(size) + 1_000}\n${root}\n`) }, /SHORTER than what this browser saw/],
     ['another key', { ...good, verifier: good.verifier.replace(/[^+]{4}$/, 'AAA=') }, /ANOTHER key/],
     ['a forged note', { ...good, note: good.note.replace(`\n${size}\n`, `\n${Number(size) - 1}\n`) }, /does NOT hold/],
   ]) {
