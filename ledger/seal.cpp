@@ -237,7 +237,8 @@ void seal_folder::append(std::int64_t size, const std::vector<tree_hash>& leaves
     }
     read_.clear();
 }
-void seal_folder::publish(const std::string& note, std::int64_t size) {
+void seal_folder::publish(const std::string& note, std::int64_t size, const seal_verifier& by) {
+    if (const auto line = by.text() + "\n"; !fs::exists(folder_ / "verifier") || read_file(folder_ / "verifier") != line) write_file(folder_ / "verifier", line);
     write_file(folder_ / "checkpoints" / std::to_string(size), note);
     write_file(folder_ / "checkpoint", note);
 }

@@ -1,6 +1,6 @@
 // Seals: signed checkpoints of the tree of entries, kept outside the database, and proofs by them that need no server.
 // A folder of seals is a C2SP tlog-tiles log: `checkpoint` (the newest, a signed note), `checkpoints/<size>` (each that was ever
-// made), `tile/<level>/<n>` (hashes). Formats: c2sp.org/signed-note, tlog-checkpoint, tlog-tiles, tlog-proof.
+// made), `verifier` (whose signature counts), `tile/<level>/<n>` (hashes). Formats: c2sp.org/signed-note, tlog-checkpoint, tlog-tiles, tlog-proof.
 #pragma once
 #include <filesystem>
 #include <map>
@@ -51,7 +51,7 @@ public:
     [[nodiscard]] std::vector<std::string> notes() const;  // all of them, by size
     // Appends leaves behind the first `size` ones; throws std::runtime_error when the disk does not take it.
     void append(std::int64_t size, const std::vector<tree_hash>& leaves);
-    void publish(const std::string& note, std::int64_t size);
+    void publish(const std::string& note, std::int64_t size, const seal_verifier& by);
     // Root over [from, to), from the tiles of a log of `size` leaves; throws std::runtime_error when a tile is missing.
     [[nodiscard]] tree_hash subtree(std::int64_t from, std::int64_t to, std::int64_t size) const;
     [[nodiscard]] subtree_source source(std::int64_t size) const;

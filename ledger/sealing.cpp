@@ -32,7 +32,7 @@ awaitable<result<checkpoint>> seal(pg::connection& db, seal_folder& folder, seal
     if (pg::bytes_of(head.text(0, 3)) != bytes_of(tree.root()))
         co_return precondition("books_changed", "The entries since the last checkpoint are not what was hashed when they were posted; run ovation ledger verify. Nothing was signed.");
     const checkpoint made{by.name, hashed, tree.root()};
-    folder.publish(sign_checkpoint(made, by), hashed);
+    folder.publish(sign_checkpoint(made, by), hashed, by.verifier());
     co_return made;
 }
 

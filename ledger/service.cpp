@@ -229,6 +229,7 @@ awaitable<result<v1::ProveEntryResponse>> service::prove(granted who, v1::ProveE
     if (!who.who().roles.has(v1::ROLE_FINANCE)) {
         OVATION_CO_TRY(const auto party, co_await (*held)->query(sql::is_party, pg::with(request.entry_seq(), who.user()), reply_patience));
         if (!party.boolean(0, 0)) co_return not_found("An entry of yours with this number");
+        if (party.boolean(0, 1)) co_return denied("tells_of_others", "An entry of a case tells of others, and is proven by finance. Question the case.");
     }
     std::string key;
     std::getline(std::ifstream(std::filesystem::path(seal_folder_) / "verifier"), key);

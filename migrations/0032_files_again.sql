@@ -58,7 +58,7 @@ declare
   v_left bigint;
 begin
   select * into s from step where id = p_step and entry_seq is null for update;
-  if not found or exists (select from ledger.booked e where e.key = s.key) then return; end if;
+  if not found or s.state <> 'expired' or exists (select from ledger.booked e where e.key = s.key) then return; end if;
   select * into strict b from bonus where id = s.subject_id for update;
   v_had := s.amounts[2] / 10000;
   v_left := least(v_had, greatest(0, ledger.standing_of('bonus:' || b.user_id) / 10000 - coalesce((select sum(n.coins) from bonus n where n.user_id = b.user_id and not n.over), 0)));

@@ -113,7 +113,6 @@ int seal_books(const config& c, const ledger_arguments& a) {
     const auto signer = signer_of(a);
     ledger::seal_folder folder(a.folder);
     const auto made = with_books<ledger::checkpoint>(t, [&](pg::connection& db) { return ledger::seal(db, folder, signer); });
-    std::ofstream(std::filesystem::path(a.folder) / "verifier") << signer.verifier().text() << '\n';
     std::cout << fmt::format("{} entries are sealed, root {}\nverifier {}\n", made.size, crypto::base64(ledger::bytes_of(made.root)), signer.verifier().text());
     return 0;
 }

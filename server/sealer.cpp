@@ -73,7 +73,6 @@ void sealer::seal_once() {
             if (failure) std::rethrow_exception(failure);
         });
         context.run();
-        if (made) std::ofstream(fs::path(config_.seal_folder) / "verifier") << signer.verifier().text() << '\n';
     } catch (const std::exception& e) {
         made = internal_fault(e.what());
     }

@@ -11,7 +11,7 @@ export const refusals: Record<string, readonly [string, string | null]> = {
   key_expired: [`请求放得太久或者设备的时间不对，${free}；请重新操作`, null], unknown_outcome: ['还不知道有没有付成，正在确认，请不要重复', null],
   handle_taken: ['这个登录名已经有人用了', null], name_taken: ['这个名字已经有人用了', null], already_decided: ['这份合同已经处理过了', null], contract_overlaps: ['这位歌手在这段日子里已经有合同', null], rate_out_of_bounds: ['分成超出了范围', null],
   is_staff: ['这是房间自己的歌手或经纪', null], not_yourself: ['不能对自己这样做', null],
-  no_seals: ['这台服务器没有封存账本', null], not_sealed_yet: ['这一笔会在下一次封存里，请稍后再试', null], not_sealed: ['这一笔和封存的账本不一致，请联系我们', null],
+  no_seals: ['这台服务器没有封存账本', null], not_sealed_yet: ['这一笔会在下一次封存里，请稍后再试', null], tells_of_others: ['案件的账目涉及他人，由财务出具证明', null], not_sealed: ['这一笔和封存的账本不一致，请联系我们', null],
   no_wallet: ['这个账号还没有钱包，请重新登录', null], no_sandbox: ['沙盒只在演示服务器上有', null], amount_differs: ['金额或币种和订单不一致', null], bad_signature: ['签名不对', null], stale_notification: ['通知的时间相差太多', null],
   database_busy: [`系统忙，${later}`, null], database_lost: [`系统忙，${later}`, null], ledger_unavailable: [`现在不能付款，${free}，${later}`, null], not_the_writer: [`正在切换，${free}，${later}`, null],
   shutting_down: [`服务器正在重启，${free}，${later}`, null], gone: ['连接断了', null], deadline_exceeded: [`时间到了还没有付成，${free}`, null], internal: [`出错了，${later}`, null],

@@ -3,7 +3,8 @@
 // tlog-proof (docs/formats.md); proofs: RFC 9162 sections 2.1.3.2 and 2.1.4.2.
 type Bytes = Uint8Array<ArrayBuffer>;
 export type Checkpoint = { origin: string; size: number; root: Bytes };
-export type Figures = { seq: bigint; price?: bigint; amounts: bigint[] };
+// What an entry says: its key, and each posting as "party amount", in order of these words.
+export type Figures = { seq: bigint; kind: string; key: string; postings: string[] };
 export class NotProven extends Error {}
 
 const utf8 = new TextEncoder();
@@ -14,6 +15,11 @@ function bytesOf(base64: string): Bytes {
     throw new NotProven();
   }
 }
+function hashOf(base64: string): Bytes {
+  const out = bytesOf(base64);
+  if (out.length !== 32) throw new NotProven();
+  return out;
+}
 const same = (a: Bytes, b: Bytes) => a.length === b.length && a.every((x, i) => x === b[i]);
 const sha256 = async (...parts: Bytes[]): Promise<Bytes> => new Uint8Array(await crypto.subtle.digest('SHA-256', await new Blob(parts).arrayBuffer()));
 const leafHash = (leaf: Bytes) => sha256(Uint8Array.of(0), leaf);
@@ -21,6 +27,7 @@ const nodeHash = (left: Bytes, right: Bytes) => sha256(Uint8Array.of(1), left, r
 
 // A note's checkpoint, when the signature by `verifier` ("<name>+<id>+<base64 of 0x01 and the key>") holds.
 export async function openCheckpoint(note: string, verifier: string): Promise<Checkpoint> {
+  if (!('subtle' in crypto)) throw new DOMException('no https', 'NotSupportedError');
   const [, name, key64] = /^([^+\s]+)\+[0-9a-f]{8}\+(\S+)$/.exec(verifier.trim()) ?? [];
   const end = note.indexOf('\n\n');
   const body = note.slice(0, end + 1);
@@ -28,8 +35,9 @@ export async function openCheckpoint(note: string, verifier: string): Promise<Ch
   if (end < 0 || !name || !line) throw new NotProven();
   const key = await crypto.subtle.importKey('raw', bytesOf(key64!).slice(1), 'Ed25519', false, ['verify']);
   if (!(await crypto.subtle.verify('Ed25519', key, bytesOf(line.slice(name.length + 3)).slice(4), utf8.encode(body)))) throw new NotProven();
-  const [origin, size, root] = body.split('\n');
-  return { origin: origin!, size: Number(size), root: bytesOf(root!) };
+  const [origin, size = '', root = ''] = body.split('\n');
+  if (!/^(0|[1-9]\d{0,15})$/.test(size)) throw new NotProven();
+  return { origin: origin!, size: Number(size), root: hashOf(root) };
 }
 
 // Hashes of a log of `size` leaves, from its tiles at /seals/. Nothing that comes is believed: proofs are checked against roots.
@@ -43,7 +51,12 @@ class Tiles {
     for (let rest = Math.floor(n / 1000); rest > 0; rest = Math.floor(rest / 1000)) groups.unshift(`x${String(rest % 1000).padStart(3, '0')}`);
     const path = `/seals/tile/${level}/${groups.join('/')}${there >= tileHashes ? '' : `.p/${there}`}`;
     let got = this.read.get(path);
-    if (!got) this.read.set(path, (got = fetch(path).then(async (r) => (r.ok ? new Uint8Array(await r.arrayBuffer()) : Promise.reject(new Error(`${path}: ${r.status}`))))));
+    if (!got) this.read.set(path, (got = fetch(path).then(async (r) => {
+      if (!r.ok && r.status !== 404) throw new Error(`${path}: ${r.status}`);
+      const bytes = new Uint8Array(r.ok ? await r.arrayBuffer() : new ArrayBuffer(0));
+      if (bytes.length < 32 * Math.min(there, tileHashes)) throw new NotProven('changed'); // a log gives all of what it signed
+      return bytes;
+    })));
     return got;
   }
   // Root over the leaves [from, to).
@@ -104,30 +117,33 @@ export async function provesInclusion(path: Bytes[], leaf: Bytes, index: number,
   return sn === 0n && same(r, at.root);
 }
 
-// What a leaf says (docs/formats.md, "The tree of entries"): a gift's price and what each party got, or an entry's amounts.
+// What a leaf says (docs/formats.md, "The tree of entries").
+const giftParties = ['vat', 'rights', 'singer', 'agent', 'venue', 'platform', 'promo'];
+export const postingsOf = (legs: readonly (readonly [party: string, amount: bigint])[]) => legs.map(([party, amount]) => `${party} ${amount}`).sort();
 function figuresOf(leaf: Bytes): Figures {
   const view = new DataView(leaf.buffer, leaf.byteOffset, leaf.length);
   let at = 18; // version, letter, salt
   const number = () => view.getBigInt64((at += 8) - 8);
-  const length = () => view.getUint32((at += 4) - 4);
-  const skip = () => {
-    const text = length();
-    at += text;
+  const bytes = (n: number) => {
+    if (at + n > leaf.length) throw new NotProven();
+    return leaf.subarray((at += n) - n, at);
   };
+  const length = () => view.getUint32((at += 4) - 4);
+  const text = () => new TextDecoder().decode(bytes(length()));
   const seq = number();
   if (leaf[1] === 0x67) {
-    at += 16 + 8 * 6; // key; at, payer, route, item, room, performance
-    const price = number();
-    at += 16; // bonus, gift-only
-    return { seq, price, amounts: Array.from({ length: 7 }, number) };
+    const key = [...bytes(16)].map((x) => x.toString(16).padStart(2, '0')).join('').replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
+    at += 8 * 6; // at, payer, route, item, room, performance
+    const [price, bonus, giftOnly] = [number(), number(), number()];
+    const legs = [['wallet', bonus + giftOnly - price], ['gift_only', -giftOnly], ['bonus', -bonus], ...giftParties.map((party) => [party, number()] as const)] as const;
+    return { seq, kind: 'gift', key, postings: postingsOf(legs.filter(([, amount]) => amount !== 0n)) };
   }
   at += 8;
-  for (let i = 0; i < 4; ++i) skip(); // kind, key, reference, detail
-  const amounts = Array.from({ length: length() }, () => {
-    skip(); // the account's name
-    return number();
-  });
-  return { seq, amounts };
+  const [kind, key] = [text(), text()];
+  text(); // reference
+  text(); // detail
+  const legs = Array.from({ length: Math.min(length(), leaf.length) }, () => [text().split(':')[0]!, number()] as const);
+  return { seq, kind, key, postings: postingsOf(legs) };
 }
 // What a proof of an entry says, when it holds, and the checkpoint by which it does.
 export async function openProof(text: string, verifier: string): Promise<{ at: Checkpoint; note: string; figures: Figures }> {
@@ -143,31 +159,46 @@ export async function openProof(text: string, verifier: string): Promise<{ at: C
   } catch {
     throw new NotProven(); // shorter than what it should hold
   }
-  if (figures.seq !== BigInt(place) + 1n || !(await provesInclusion(path.map(bytesOf), leaf, place, at))) throw new NotProven();
+  if (figures.seq !== BigInt(place) + 1n || !(await provesInclusion(path.map(hashOf), leaf, place, at))) throw new NotProven();
   return { at, note, figures };
 }
 
-// What this browser saw: the newest checkpoint, by whose key, and when the first one came. It is kept only when it goes on from
-// the one before it.
+// What this browser saw: the newest checkpoint, by whose key, and when the first one came.
 export type Seen = { verifier: string; note: string; since: number };
 const keptUnder = 'seals';
-export const seen = () => JSON.parse(localStorage.getItem(keptUnder) ?? 'null') as Seen | null;
-export async function keep(note: string, verifier: string): Promise<{ now: Checkpoint; before: Checkpoint | null; since: number }> {
-  const old = seen();
-  if (old && old.verifier !== verifier) throw new NotProven('key');
-  const now = await openCheckpoint(note, verifier);
-  const before = old && (await openCheckpoint(old.note, verifier));
-  if (before && before.size > now.size) throw new NotProven('shorter');
-  const path = before && before.size > 0 && before.size < now.size ? await new Tiles(now.size).goesOn(before.size) : [];
-  if (before && !(await provesConsistency(path, before, now))) throw new NotProven('changed');
-  const since = old?.since ?? Date.now();
-  localStorage.setItem(keptUnder, JSON.stringify({ verifier, note, since } satisfies Seen));
-  return { now, before, since };
-}
+const seen = () => JSON.parse(localStorage.getItem(keptUnder) ?? 'null') as Seen | null;
 // The newest checkpoint and its key as this server serves them; null: it keeps no seals.
-export async function newest(): Promise<{ note: string; verifier: string } | null> {
-  const [note, verifier] = await Promise.all(['checkpoint', 'verifier'].map((name) => fetch(`/seals/${name}`, { cache: 'no-store' })));
-  if (note!.status === 404 || verifier!.status === 404) return null;
-  if (!note!.ok || !verifier!.ok) throw new Error(`/seals/: ${note!.status}`);
-  return { note: await note!.text(), verifier: (await verifier!.text()).trim() };
+async function newest(): Promise<{ note: string; verifier: string } | null> {
+  const [note, verifier] = await Promise.all(['checkpoint', 'verifier'].map(async (name) => {
+    const r = await fetch(`/seals/${name}`, { cache: 'no-store' });
+    if (!r.ok && r.status !== 404) throw new Error(`/seals/${name}: ${r.status}`);
+    return r.ok ? (await r.text()).trimEnd() + '\n' : '';
+  }));
+  return note && verifier ? { note, verifier: verifier.trim() } : null;
 }
+// Of two checkpoints the larger one goes on from the smaller one.
+async function agree(a: Checkpoint, b: Checkpoint) {
+  const [old, now] = a.size <= b.size ? [a, b] : [b, a];
+  const path = old.size > 0 && old.size < now.size ? await new Tiles(now.size).goesOn(old.size) : [];
+  if (old.origin !== now.origin || !(await provesConsistency(path, old, now))) throw new NotProven('changed');
+}
+// Looks at the newest checkpoint, and at another `note` that was given to this browser: all that it sees are of one log. What it
+// has seen is kept only when that holds. One tab at a time. Null: there are no seals.
+export function watch(given = ''): Promise<{ now: Checkpoint; before: Checkpoint | null; since: number } | null> {
+  const look = async () => {
+    const fresh = await newest();
+    if (!fresh) return null;
+    const old = seen();
+    if (old && old.verifier !== fresh.verifier) throw new NotProven('key');
+    const now = await openCheckpoint(fresh.note, fresh.verifier);
+    const before = old && (await openCheckpoint(old.note, old.verifier));
+    if (before && before.size > now.size) throw new NotProven('shorter');
+    if (before) await agree(before, now);
+    if (given) await agree(await openCheckpoint(given, fresh.verifier), now);
+    const since = old?.since ?? Date.now();
+    localStorage.setItem(keptUnder, JSON.stringify({ ...fresh, since } satisfies Seen));
+    return { now, before, since };
+  };
+  return navigator.locks ? navigator.locks.request('seals', look) : look();
+}
+export const keptVerifier = () => seen()?.verifier ?? '';
