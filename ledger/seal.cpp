@@ -165,6 +165,12 @@ result<std::string> seal_folder::note() const {
     if (!fs::exists(folder_ / "checkpoint")) return not_found("A checkpoint in this folder");
     return read_file(folder_ / "checkpoint");
 }
+result<seal_verifier> seal_folder::verifier() const {
+    if (!fs::exists(folder_ / "verifier")) return not_found("A verifier in this folder");
+    auto text = read_file(folder_ / "verifier");
+    while (text.ends_with('\n')) text.pop_back();
+    return seal_verifier::parse(text);
+}
 std::vector<std::string> seal_folder::notes() const {
     std::map<std::int64_t, std::string> by_size;
     if (fs::exists(folder_ / "checkpoints"))

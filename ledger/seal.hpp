@@ -48,6 +48,7 @@ class seal_folder {
 public:
     explicit seal_folder(std::filesystem::path folder) : folder_(std::move(folder)) {}
     [[nodiscard]] result<std::string> note() const;  // of the newest checkpoint; not_found: nothing was sealed yet
+    [[nodiscard]] result<seal_verifier> verifier() const;  // whose signature counts here; not_found likewise
     [[nodiscard]] std::vector<std::string> notes() const;  // all of them, by size
     // Appends leaves behind the first `size` ones; throws std::runtime_error when the disk does not take it.
     void append(std::int64_t size, const std::vector<tree_hash>& leaves);

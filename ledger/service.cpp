@@ -4,7 +4,6 @@
 
 #include <array>
 #include <charconv>
-#include <fstream>
 
 #include "base/limits.hpp"
 #include "base/money.hpp"
@@ -231,11 +230,9 @@ awaitable<result<v1::ProveEntryResponse>> service::prove(granted who, v1::ProveE
         if (!party.boolean(0, 0)) co_return not_found("An entry of yours with this number");
         if (party.boolean(0, 1)) co_return denied("tells_of_others", "An entry of a case tells of others, and is proven by finance. Question the case.");
     }
-    std::string key;
-    std::getline(std::ifstream(std::filesystem::path(seal_folder_) / "verifier"), key);
     const seal_folder folder(seal_folder_);
     const auto note = folder.note();
-    const auto verifier = seal_verifier::parse(key);
+    const auto verifier = folder.verifier();
     if (!note || !verifier) co_return not_sealed_yet();
     OVATION_CO_TRY(const auto newest, open_checkpoint(*note, *verifier));
     if (request.entry_seq() > newest.size) co_return not_sealed_yet();

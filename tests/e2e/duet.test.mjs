@@ -9,6 +9,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { password, sleep, startServer, top, until } from '../wire/harness.mjs';
+import { logIn } from './log_in.mjs';
 import { startProxy } from './proxy.mjs';
 import { bufferOf, finder, peak, wav } from './signal.mjs';
 import { drawSeldom } from './studio.mjs';
@@ -61,13 +62,7 @@ async function open(browser, name, at, handle, storage = {}) {
   page.on('console', (m) => m.type() === 'error' && process.stderr.write(`${name}: ${m.text()}\n`));
   pages[name] = page;
   await page.goto(at);
-  if (handle) {
-    await page.getByRole('button', { name: 'Log in' }).first().click();
-    await page.locator('input[name=handle]').fill(handle);
-    await page.locator('input[name=password]').fill(password);
-    await page.locator('dialog button.primary').click();
-    await page.locator('dialog').waitFor({ state: 'detached' });
-  }
+  if (handle) await logIn(page, handle);
   return page;
 }
 const tap = async (name, which, seconds) => {

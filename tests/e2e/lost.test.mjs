@@ -5,7 +5,8 @@ import fs from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { password, sleep, startServer, top, until } from '../wire/harness.mjs';
+import { sleep, startServer, top, until } from '../wire/harness.mjs';
+import { logIn } from './log_in.mjs';
 import { startProxy } from './proxy.mjs';
 
 const { chromium } = createRequire(path.join(top, 'web/package.json'))('playwright-core');
@@ -18,13 +19,7 @@ async function open(context, { at = server.url, handle } = {}) {
   page.setDefaultTimeout(30_000);
   page.on('pageerror', (e) => assert.fail(e.message));
   await page.goto(`${at}/room/${room.id}`);
-  if (handle) {
-    await page.getByRole('button', { name: 'Log in' }).first().click();
-    await page.locator('input[name=handle]').fill(handle);
-    await page.locator('input[name=password]').fill(password);
-    await page.locator('dialog button.primary').click();
-    await page.locator('dialog').waitFor({ state: 'detached' });
-  }
+  if (handle) await logIn(page, handle);
   await page.locator('#say').waitFor();
   return page;
 }

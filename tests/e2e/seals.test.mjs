@@ -9,7 +9,8 @@ import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
-import { binary, password, startServer, top, until, uuid7 } from '../wire/harness.mjs';
+import { binary, startServer, top, until, uuid7 } from '../wire/harness.mjs';
+import { logIn } from './log_in.mjs';
 
 const { chromium } = createRequire(path.join(top, 'web/package.json'))('playwright-core');
 let server, browser, page, room, listener, folder, own;
@@ -36,13 +37,6 @@ async function look() {
   await page.goto(`${server.url}/statement`);
   await books().waitFor();
   return books().innerText();
-}
-async function logIn(on, handle) {
-  await on.getByRole('button', { name: 'Log in' }).first().click();
-  await on.locator('input[name=handle]').fill(handle);
-  await on.locator('input[name=password]').fill(password);
-  await on.locator('dialog button.primary').click();
-  await on.locator('dialog').waitFor({ state: 'detached' });
 }
 const kept = () => page.evaluate(() => JSON.parse(localStorage.getItem('seals')));
 const keptSize = async () => Number((await kept()).note.split('\n')[1]);

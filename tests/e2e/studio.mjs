@@ -6,7 +6,8 @@ import fs from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
-import { password, sleep, startServer, top } from '../wire/harness.mjs';
+import { sleep, startServer, top } from '../wire/harness.mjs';
+import { logIn } from './log_in.mjs';
 import { bufferOf, finder, lag, wav } from './signal.mjs';
 import { startProxy } from './proxy.mjs';
 
@@ -81,13 +82,7 @@ export async function startStudio({ env = {}, seconds = songSeconds, storage = {
     pages[name] = page;
     await before?.(page);
     await page.goto(at);
-    if (handle) {
-      await page.getByRole('button', { name: 'Log in' }).first().click();
-      await page.locator('input[name=handle]').fill(handle);
-      await page.locator('input[name=password]').fill(password);
-      await page.locator('dialog button.primary').click();
-      await page.locator('dialog').waitFor({ state: 'detached' });
-    }
+    if (handle) await logIn(page, handle);
     return page;
   };
   try {
